@@ -1,0 +1,35 @@
+"""Every test runs in a home of its own, with none of the caller's engine settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny import write_tiny_llama
+
+PREFIXES = ("WORKBENCH_", "OLLAMA_")
+NAMES = ("DEBUG", "LOG_LEVEL")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A temporary WORKBENCH_HOME; the settings of the caller's shell are hidden."""
+    for name in list(os.environ):
+        if name.startswith(PREFIXES) or name in NAMES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    yield
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of 2 layers with a chat template, 600 kB."""
+    return write_tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as an embedding model (mean pooling, 64 features)."""
+    return write_tiny_llama(tmp_path_factory.mktemp("models") / "embed.gguf", embedding=True)
