@@ -1,0 +1,34 @@
+"""The words of Ollama's protocol that client and server share: names, Modelfiles, options.
+
+Standard library only, so that a command line or a kernel imports it in a few milliseconds.
+Nothing here talks to an engine or touches a model.
+"""
+
+from __future__ import annotations
+
+from workbench.protocol._digests import digest_of, parse_digest
+from workbench.protocol._durations import parse_duration, parse_keep_alive
+from workbench.protocol._modelfile import Modelfile, parse_modelfile
+from workbench.protocol._names import ModelName
+from workbench.protocol._options import (
+    DEPRECATED_OPTIONS,
+    OPTIONS,
+    Option,
+    check_options,
+    option_from_text,
+)
+
+__all__ = [
+    "DEPRECATED_OPTIONS",
+    "OPTIONS",
+    "ModelName",
+    "Modelfile",
+    "Option",
+    "check_options",
+    "digest_of",
+    "option_from_text",
+    "parse_digest",
+    "parse_duration",
+    "parse_keep_alive",
+    "parse_modelfile",
+]
