@@ -88,8 +88,8 @@ OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option
 
 # Older clients still send these; they change nothing any more.
 DEPRECATED_OPTIONS = frozenset(
-    ("numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only")
-    + ("tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "penalize_newline")
+    {"numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only"}
+    | {"tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "penalize_newline"}
 )
 
 
