@@ -1,0 +1,15 @@
+"""One database for everything we remember: SQLite in the home, or PostgreSQL by URL.
+
+    with session() as s:             # commits at the end, rolls back on an exception
+        s.add(StoredJob(...))
+    with session(read_only=True) as s:
+        s.scalars(select(StoredJob))
+
+The first use in a process opens the database and brings its tables up to date.
+"""
+
+from workbench.store._engine import engine, session
+from workbench.store._migrate import SCHEMA
+from workbench.store._tables import Base, StoredJob, StoredProgress
+
+__all__ = ["SCHEMA", "Base", "StoredJob", "StoredProgress", "engine", "session"]
