@@ -86,6 +86,7 @@ class Message:
     images: Sequence[str] = ()
     tool_calls: Sequence[ToolCall] = ()
     tool_name: str | None = None
+    tool_call_id: str | None = None  # which call a tool's answer belongs to
 
 
 @dataclass(frozen=True, slots=True)
