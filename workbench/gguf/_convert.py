@@ -1,0 +1,189 @@
+"""Turn a Hugging Face folder into one GGUF file, tensor by tensor.
+
+Matrices get the type that is asked for; vectors, norms and BERT's position and type embeddings
+stay float32, as llama.cpp wants them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import GGUFError
+from workbench.gguf._checkpoint import Config, Lazy, read_json, read_json_if_there, tensors_of
+from workbench.gguf._families import Family, family_of
+from workbench.gguf._output import Progress, replacing
+from workbench.gguf._tokenizer import add_tokenizer
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
+
+DTYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
+_MAX_BLOCKS = 1024
+_ALWAYS_F32 = re.compile(r"^(position_embd|token_types)\.|_norm\.weight$|^rope_")
+
+
+def convert(
+    folder: Path, out: Path, *, dtype: str = "f16", progress: Progress | None = None
+) -> Path:
+    """Write the model in `folder` to `out` as GGUF in `dtype` (f32, f16, bf16); returns `out`.
+
+    GGUFError when the folder is incomplete or its kind is not supported; `out` is then as before.
+    """
+    from gguf import GGUFWriter, LlamaFileType
+
+    if dtype not in DTYPES:
+        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
+    folder, out = Path(folder), Path(out)
+    config = Config(read_json(folder / "config.json"), str(folder / "config.json"))
+    family = family_of(config)
+    tensors = gguf_tensors(family, config, tensors_of(folder))
+    with replacing(out) as temporary:
+        writer = GGUFWriter(temporary, family.architecture)
+        try:
+            writer.add_name(_name(folder, config))
+            prefix = "ALL" if dtype == "f32" else "MOSTLY"
+            writer.add_file_type(LlamaFileType[f"{prefix}_{DTYPES[dtype]}"])
+            tensors |= family.metadata(writer, config)
+            rows = tensors["token_embd.weight"].shape[0]
+            writer.add_vocab_size(rows)
+            add_tokenizer(writer, folder, rows)
+            if family.architecture == "bert":
+                writer.add_pooling_type(_pooling(folder))
+            write_tensors(writer, tensors, DTYPES[dtype], progress)
+        finally:
+            writer.close()
+    return out
+
+
+def _name(folder: Path, config: Config) -> str:
+    name = config.get("_name_or_path")
+    text = name if isinstance(name, str) and name else folder.resolve().name
+    return text.replace("\\", "/").rstrip("/").rpartition("/")[2] or "model"
+
+
+def gguf_tensors(family: Family, config: Config, tensors: Mapping[str, Lazy]) -> dict[str, Lazy]:
+    """The tensors under GGUF's names, adapted; every block must have what the first has."""
+    blocks = config.integer("num_hidden_layers", "n_layer")
+    names = name_map(family.architecture, blocks)
+    tied = config.get("tie_word_embeddings", family.architecture in {"gpt2", "gemma3"})
+    result: dict[str, Lazy] = {}
+    for original, tensor in tensors.items():
+        name = plain_name(original, family)
+        if family.skip.search(name) or (tied and name == "lm_head.weight"):
+            continue
+        target = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if target is None:
+            raise GGUFError(f"The tensor {original!r} has no place in a {family.architecture}.")
+        result[target] = family.change(name, tensor, config)
+    _check_whole(result, blocks)
+    return result
+
+
+def name_map(architecture: str, blocks: int) -> Any:
+    """gguf's table from Hugging Face's tensor names to GGUF's."""
+    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
+
+    if blocks > _MAX_BLOCKS:
+        raise GGUFError(f"A model of {blocks} layers is not supported.")
+    arch = next(arch for arch in MODEL_ARCH if MODEL_ARCH_NAMES[arch] == architecture)
+    return get_tensor_name_map(arch, blocks)
+
+
+def plain_name(name: str, family: Family) -> str:
+    """The name without a wrapper's prefix, with the one that a bare base model lacks."""
+    name = re.sub(r"^(bert|transformer)\.", "", name)
+    name = re.sub(r"^(model\.language_model|language_model\.model)\.", "model.", name)
+    name = name.replace("language_model.lm_head", "lm_head")
+    for beginning, prefix in (*family.prefixes, ("norm.", "model.")):
+        if name.startswith(beginning):
+            return prefix + name
+    return name
+
+
+def _check_whole(tensors: Mapping[str, Lazy], blocks: int) -> None:
+    if "token_embd.weight" not in tensors or len(tensors["token_embd.weight"].shape) != 2:
+        raise GGUFError("The model has no token embeddings. Is a file of the folder missing?")
+    parts: dict[int, set[str]] = {number: set() for number in range(blocks)}
+    for name in tensors:
+        if match := re.fullmatch(r"blk\.(\d+)\.(.+)", name):
+            parts[int(match[1])].add(match[2])
+    for number, found in parts.items():
+        if missing := parts[0] - found:
+            raise GGUFError(
+                f"Layer {number} lacks {', '.join(sorted(missing))}. Is a file missing?"
+            )
+
+
+def write_tensors(
+    writer: GGUFWriter, tensors: Mapping[str, Lazy], kind: str, progress: Progress | None
+) -> None:
+    """Announce all tensors, write the header, then load, convert and write one by one."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    kinds = {}
+    for name, tensor in tensors.items():
+        plain = len(tensor.shape) < 2 or _ALWAYS_F32.search(name)
+        kinds[name] = GGMLQuantizationType["F32" if plain else kind]
+        size = GGML_QUANT_SIZES[kinds[name]][1]
+        count = int(np.prod(tensor.shape, dtype=np.int64))
+        dtype = np.dtype(np.float32)
+        writer.add_tensor_info(name, tensor.shape, dtype, count * size, raw_dtype=kinds[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for done, (name, tensor) in enumerate(tensors.items(), 1):
+        writer.write_tensor_data(_encoded(name, tensor.load(), kinds[name].name))
+        if progress:
+            progress(done / len(tensors))
+
+
+def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:
+    from gguf import GGMLQuantizationType, quantize
+
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    if kind == "F16":
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.isinf(half).any() and not np.isinf(values).any():
+            raise GGUFError(f"{name} has values beyond float16. Convert with dtype='bf16'.")
+        return half
+    if kind == "BF16":
+        return np.asarray(quantize(values, GGMLQuantizationType.BF16))
+    return values
+
+
+def _pooling(folder: Path) -> Any:
+    """How token vectors become one: the sentence-transformers module's word, else the mean."""
+    from gguf import PoolingType
+
+    for module in _modules(folder):
+        if str(module.get("type", "")).endswith(".Pooling"):
+            place = folder / str(module.get("path", ""))
+            if folder.resolve() not in place.resolve().parents:
+                raise GGUFError(f"{folder / 'modules.json'} points outside its folder.")
+            modes = read_json_if_there(place / "config.json")
+            for key, kind in (("cls", PoolingType.CLS), ("lasttoken", PoolingType.LAST)):
+                if modes.get(f"pooling_mode_{key}_token", modes.get(f"pooling_mode_{key}")):
+                    return kind
+            if any(modes.get(f"pooling_mode_{key}") for key in ("max_tokens", "weightedmean_tokens")):
+                raise GGUFError(f"{place}: this way of pooling is not supported.")
+    return PoolingType.MEAN
+
+
+def _modules(folder: Path) -> Iterable[Mapping[str, Any]]:
+    import json
+
+    path = folder / "modules.json"
+    if not path.is_file():
+        return []
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise GGUFError(f"{path} is not valid JSON.") from error
+    return [one for one in modules if isinstance(one, Mapping)] if isinstance(modules, list) else []

@@ -1,0 +1,108 @@
+"""Read a SentencePiece `tokenizer.model`: the few fields of its protobuf that matter here.
+
+ModelProto: pieces = 1 {piece = 1, score = 2, type = 3}, trainer_spec = 2 {model_type = 3},
+normalizer_spec = 3 {precompiled_charsmap = 2, add_dummy_prefix = 3,
+remove_extra_whitespaces = 4}. The wire format is checked as it is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from workbench.errors import GGUFError
+from workbench.gguf._vocabulary import Kind, Piece, Vocabulary
+
+_MAX_SIZE = 1 << 27
+_UNIGRAM = 1
+
+
+def read_sentencepiece(path: Path) -> Vocabulary:
+    """The vocabulary of a `tokenizer.model`; GGUFError when it is none."""
+    try:
+        if path.stat().st_size > _MAX_SIZE:
+            raise GGUFError(f"{path} is too large for a tokenizer.")
+        return _vocabulary(path.read_bytes())
+    except OSError as error:
+        raise GGUFError(f"{path} cannot be read ({error.strerror}).") from error
+    except (ValueError, IndexError, struct.error, TypeError) as error:
+        raise GGUFError(f"{path} is not a SentencePiece model.") from error
+
+
+def _vocabulary(data: bytes) -> Vocabulary:
+    pieces: list[Piece] = []
+    model_type, charsmap = _UNIGRAM, b""
+    prefix, squeeze = True, True
+    for number, value in _fields(data):
+        if number == 1:
+            pieces.append(_piece(_bytes(value)))
+        elif number == 2:
+            model_type = next((v for n, v in _fields(_bytes(value)) if n == 3), _UNIGRAM)
+        elif number == 3:
+            for inner, setting in _fields(_bytes(value)):
+                charsmap = _bytes(setting) if inner == 2 else charsmap
+                prefix = bool(setting) if inner == 3 else prefix
+                squeeze = bool(setting) if inner == 4 else squeeze
+    if not pieces:
+        raise ValueError("no pieces")
+    unigram = model_type == _UNIGRAM
+    return Vocabulary(
+        model="t5" if unigram else "llama",
+        pre="default",
+        pieces=dict(enumerate(pieces)),
+        flags={"add_space_prefix": prefix, "remove_extra_whitespaces": squeeze},
+        adds={} if unigram else {"bos": True},  # the convention of Llama's and Mistral's
+        charsmap=charsmap if unigram else b"",
+    )
+
+
+def _piece(data: bytes) -> Piece:
+    text, score, kind = "", 0.0, Kind.NORMAL
+    for number, value in _fields(data):
+        if number == 1:
+            text = _bytes(value).decode()
+        elif number == 2:
+            (score,) = struct.unpack("<f", _bytes(value))
+        elif number == 3:
+            kind = Kind(value)
+    return Piece(text, score, kind)
+
+
+def _bytes(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number where bytes belong")
+    return value
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Field numbers and values: a number for varints, bytes for everything else."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        wire = tag & 7
+        if wire == 0:
+            value, at = _varint(data, at)
+            yield tag >> 3, value
+            continue
+        if wire == 2:
+            length, at = _varint(data, at)
+        elif wire in {1, 5}:
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if at + length > len(data):
+            raise ValueError("it ends inside a field")
+        yield tag >> 3, data[at : at + length]
+        at += length
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number of more than 64 bits")

@@ -1,0 +1,54 @@
+"""Tokens as llama.cpp keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from workbench.errors import GGUFError
+
+
+class Kind(IntEnum):
+    """What a token is for (llama.cpp's `llama_token_type`)."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One token."""
+
+    text: str
+    score: float = 0.0
+    kind: Kind = Kind.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All tokens by id and how text is cut; `adds`: "bos", "eos" when they surround a text."""
+
+    model: str
+    pre: str
+    pieces: Mapping[int, Piece]
+    merges: list[str] = field(default_factory=list)
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    adds: Mapping[str, bool] = field(default_factory=dict)
+    charsmap: bytes = b""
+
+    def padded(self, rows: int) -> list[Piece]:
+        """Tokens 0 to `rows`, unused ones in the gaps; GGUFError when there are more."""
+        if not self.pieces or min(self.pieces) < 0 or max(self.pieces) >= rows:
+            raise GGUFError(
+                f"The tokenizer has a token {max(self.pieces, default=0)}, but the model's "
+                f"embedding has {rows} rows. Call model.resize_token_embeddings and save again."
+            )
+        return [
+            self.pieces.get(number, Piece(f"[PAD{number}]", kind=Kind.UNUSED))
+            for number in range(rows)
+        ]
