@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ModelfileError
 from workbench.gguf import Header, read_header
-from workbench.protocol import Modelfile
+from workbench.protocol import Modelfile, is_go_template
 
 if TYPE_CHECKING:
     from workbench.embedded._library import Installed
 
 _HIDDEN = {"general.name", "tokenizer.chat_template"}
-_JINJA = re.compile(r"\{%|\{\{-?\s*(messages|bos_token|raise_exception)\b")
-
-
-def is_jinja(template: str) -> bool:
-    """A Jinja chat template, as GGUF files carry; else it is Go's, as Ollama's are."""
-    return _JINJA.search(template) is not None
 
 
 def human_number(count: int) -> str:
@@ -65,11 +59,9 @@ def capabilities_of(header: Header, template: str | None, projector: bool) -> tu
         return ("embedding",)
     found = ["completion"]
     text = template or str(data.get("tokenizer.chat_template", ""))
-    if is_jinja(text):
-        tools = re.search(r"\btools\b", text)
-        suffix = None
-    else:
-        tools, suffix = re.search(r"\.Tools\b", text), re.search(r"\.Suffix\b", text)
+    go = is_go_template(text)
+    tools = re.search(r"\.Tools\b" if go else r"\btools\b", text)
+    suffix = go and re.search(r"\.Suffix\b", text)
     if projector or f"{architecture}.vision.block_count" in data:
         found.append("vision")
     if f"{architecture}.audio.block_count" in data:

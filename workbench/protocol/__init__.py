@@ -1,4 +1,4 @@
-"""The words of Ollama's protocol that client and server share: names, Modelfiles, options.
+"""The words of Ollama's protocol that client and server share: names, Modelfiles, templates.
 
 Standard library only, so that a command line or a kernel imports it in a few milliseconds.
 Nothing here talks to an engine or touches a model.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from workbench.protocol._digests import digest_of, parse_digest
 from workbench.protocol._durations import parse_duration, parse_keep_alive
+from workbench.protocol._goparse import Template, parse_template
+from workbench.protocol._gotemplate import is_go_template, render_template
 from workbench.protocol._modelfile import Modelfile, parse_modelfile
 from workbench.protocol._names import ModelName
 from workbench.protocol._options import (
@@ -24,11 +26,15 @@ __all__ = [
     "ModelName",
     "Modelfile",
     "Option",
+    "Template",
     "check_options",
     "digest_of",
+    "is_go_template",
     "option_from_text",
     "parse_digest",
     "parse_duration",
     "parse_keep_alive",
     "parse_modelfile",
+    "parse_template",
+    "render_template",
 ]
