@@ -17,7 +17,12 @@ class LlamaCpp:
     """A loaded model; use as a context manager."""
 
     def __init__(
-        self, path: Path, *, embedding: bool = False, adapter: Path | None = None, context: int = 256
+        self,
+        path: Path,
+        *,
+        embedding: bool = False,
+        adapter: Path | None = None,
+        context: int = 256,
     ) -> None:
         import xllamacpp
 
@@ -61,9 +66,15 @@ class LlamaCpp:
 
     def logprobs(self, tokens: Sequence[int], size: int) -> np.ndarray:
         """Log-probabilities of the next token, by id."""
+        # a half character is answered without probabilities: force a letter, which leaves the
+        # reported distribution (before sampling) as it is
         body = {
-            "prompt": list(tokens), "n_predict": 1, "n_probs": size, "temperature": 0,
-            "cache_prompt": False, "ignore_eos": True,
+            "prompt": list(tokens),
+            "n_predict": 1,
+            "n_probs": size,
+            "temperature": 0,
+            "cache_prompt": False,
+            "logit_bias": [[self.tokenize("a", special=False)[-1], 1000]],
         }
         answer = self.post("/completion", body)
         result = np.full(size, -np.inf)

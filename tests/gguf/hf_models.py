@@ -69,7 +69,9 @@ def trained_tokenizer(kind: str) -> str:
     plain: dict[str, Any] = {"vocab_size": TOKENS, "show_progress": False}
     if kind in {"gpt2", "llama3", "qwen2", "digits"}:
         tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
-        level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind in {"gpt2", "digits"})
+        level = pre_tokenizers.ByteLevel(
+            add_prefix_space=False, use_regex=kind in {"gpt2", "digits"}
+        )
         if kind == "digits":
             first: Any = pre_tokenizers.Digits(individual_digits=True)
             tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, level])
@@ -80,7 +82,9 @@ def trained_tokenizer(kind: str) -> str:
             tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, level])
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer: Any = trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet, **plain)
+        trainer: Any = trainers.BpeTrainer(
+            special_tokens=special, initial_alphabet=alphabet, **plain
+        )
     elif kind in {"sentencepiece", "gemma"}:
         tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
         replace = normalizers.Replace(" ", "▁")
@@ -102,7 +106,8 @@ def trained_tokenizer(kind: str) -> str:
     tokenizer.train_from_iterator(corpus(), trainer)
     if kind == "wordpiece":
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]",
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B [SEP]",
             special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
         )
     elif kind in {"sentencepiece", "gemma", "llama3"}:
@@ -130,8 +135,13 @@ def save_tokenizer(kind: str, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     if kind == "wordpiece":
-        names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-                 "pad_token": "[PAD]", "mask_token": "[MASK]"}
+        names = {
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "pad_token": "[PAD]",
+            "mask_token": "[MASK]",
+        }
     else:
         names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     tokenizer = PreTrainedTokenizerFast(
@@ -148,12 +158,15 @@ def randomise(model: Any, seed: int) -> None:
 
     generator = torch.Generator().manual_seed(seed)
     gemma = "gemma" in model.config.model_type
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.ndim > 1:
-                width = model.config.hidden_size if "embed" in name else parameter.shape[1]
-                parameter.copy_(noise * (4 if "head" in name else 1.5) / width**0.5)
+                is_table = "emb" in name or ".wte" in name or ".wpe" in name
+                width = model.config.hidden_size if is_table else parameter.shape[1]
+                gives_logits = "lm_head" in name or (tied and is_table)
+                parameter.copy_(noise * (4 if gives_logits else 1.5) / width**0.5)
             elif name.endswith("bias"):
                 parameter.copy_(noise * 0.3)
             else:

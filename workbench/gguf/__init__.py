@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from workbench.gguf._adapter import convert_adapter
 from workbench.gguf._convert import convert
 from workbench.gguf._header import Array, Header, TensorInfo
+from workbench.gguf._mix import QUANTISATIONS
+from workbench.gguf._quantise import quantise
 from workbench.gguf._reader import read_header
 
-__all__ = ["Array", "Header", "TensorInfo", "convert", "read_header"]
+__all__ = [
+    "QUANTISATIONS",
+    "Array",
+    "Header",
+    "TensorInfo",
+    "convert",
+    "convert_adapter",
+    "quantise",
+    "read_header",
+]

@@ -46,6 +46,7 @@ def convert(
     with replacing(out) as temporary:
         writer = GGUFWriter(temporary, family.architecture)
         try:
+            writer.add_type("model")
             writer.add_name(_name(folder, config))
             prefix = "ALL" if dtype == "f32" else "MOSTLY"
             writer.add_file_type(LlamaFileType[f"{prefix}_{DTYPES[dtype]}"])
@@ -168,12 +169,23 @@ def _pooling(folder: Path) -> Any:
             if folder.resolve() not in place.resolve().parents:
                 raise GGUFError(f"{folder / 'modules.json'} points outside its folder.")
             modes = read_json_if_there(place / "config.json")
-            for key, kind in (("cls", PoolingType.CLS), ("lasttoken", PoolingType.LAST)):
-                if modes.get(f"pooling_mode_{key}_token", modes.get(f"pooling_mode_{key}")):
-                    return kind
-            if any(modes.get(f"pooling_mode_{key}") for key in ("max_tokens", "weightedmean_tokens")):
-                raise GGUFError(f"{place}: this way of pooling is not supported.")
+            mode = modes.get("pooling_mode") or _old_mode(modes)
+            names = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST"}
+            if mode not in names:
+                raise GGUFError(f"{place}: pooling by {mode!r} is not supported.")
+            return PoolingType[names[mode]]
     return PoolingType.MEAN
+
+
+def _old_mode(modes: Mapping[str, Any]) -> str:
+    """The mode from the flags that sentence-transformers wrote before it wrote a name."""
+    flags = {
+        "cls": "cls_token",
+        "lasttoken": "lasttoken",
+        "max": "max_tokens",
+        "weightedmean": "weightedmean_tokens",
+    }
+    return next((mode for mode, key in flags.items() if modes.get(f"pooling_mode_{key}")), "mean")
 
 
 def _modules(folder: Path) -> Iterable[Mapping[str, Any]]:

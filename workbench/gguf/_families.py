@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from workbench.errors import GGUFError
@@ -72,7 +73,7 @@ def _pairs(name: str, tensor: Lazy, config: Config) -> Lazy:
     heads, kv_heads = heads_of(config)
     for part, count in (("q_proj", heads), ("k_proj", kv_heads)):
         if name.endswith((f".{part}.weight", f".{part}.bias")):
-            return tensor.map(lambda rows: interleave(rows, count))
+            return tensor.map(partial(interleave, heads=count))
     return tensor
 
 

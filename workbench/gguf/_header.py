@@ -81,7 +81,8 @@ class Header:
         number = self.metadata.get("general.file_type")
         if isinstance(number, int):
             try:
-                return LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+                name: str = LlamaFileType(number).name
+                return name.removeprefix("MOSTLY_").removeprefix("ALL_")
             except ValueError:
                 pass  # a mix newer than the installed gguf: say what is inside instead
         return next(iter(self.bytes_by_type), "unknown")

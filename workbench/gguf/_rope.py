@@ -67,7 +67,7 @@ def add_rope(
         _add_yarn(writer, rope, config)
     elif kind == "llama3":
         factors = llama3_factors(rope, dimensions, theta)
-        return {"rope_freqs.weight": Lazy(factors.shape, lambda: factors)}
+        return {"rope_freqs.weight": _constant(factors)}
     elif kind in {"longrope", "su"}:
         return _longrope(writer, rope, config, dimensions)
     elif kind == "dynamic":
@@ -75,6 +75,10 @@ def add_rope(
     elif kind != "default":
         raise GGUFError(f"{config.source}: rope_type {kind!r} is not supported.")
     return {}
+
+
+def _constant(values: Floats) -> Lazy:
+    return Lazy(values.shape, lambda: values)
 
 
 def _add_scaling(writer: GGUFWriter, kind: str, factor: float) -> None:
@@ -114,9 +118,7 @@ def llama3_factors(rope: Config, dimensions: int, theta: float) -> Floats:
     return (1 / ((1 - blend) / factor + blend)).astype(np.float32)
 
 
-def _longrope(
-    writer: GGUFWriter, rope: Config, config: Config, dimensions: int
-) -> dict[str, Lazy]:
+def _longrope(writer: GGUFWriter, rope: Config, config: Config, dimensions: int) -> dict[str, Lazy]:
     """Phi-3's own divisors for long and short contexts, and the attention's scale."""
     longest = config.integer("max_position_embeddings")
     trained = config.integer(
@@ -132,5 +134,5 @@ def _longrope(
         factors = np.asarray(rope.get(f"{kind}_factor"), dtype=np.float32)
         if factors.shape != (dimensions // 2,):
             raise GGUFError(f"{config.source}: {kind}_factor needs {dimensions // 2} numbers.")
-        tensors[f"rope_factors_{kind}.weight"] = Lazy(factors.shape, lambda one=factors: one)
+        tensors[f"rope_factors_{kind}.weight"] = _constant(factors)
     return tensors

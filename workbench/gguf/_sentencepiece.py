@@ -38,7 +38,8 @@ def _vocabulary(data: bytes) -> Vocabulary:
         if number == 1:
             pieces.append(_piece(_bytes(value)))
         elif number == 2:
-            model_type = next((v for n, v in _fields(_bytes(value)) if n == 3), _UNIGRAM)
+            found = (v for n, v in _fields(_bytes(value)) if n == 3)
+            model_type = _number(next(found, _UNIGRAM))
         elif number == 3:
             for inner, setting in _fields(_bytes(value)):
                 charsmap = _bytes(setting) if inner == 2 else charsmap
@@ -65,13 +66,19 @@ def _piece(data: bytes) -> Piece:
         elif number == 2:
             (score,) = struct.unpack("<f", _bytes(value))
         elif number == 3:
-            kind = Kind(value)
+            kind = Kind(_number(value))
     return Piece(text, score, kind)
 
 
 def _bytes(value: int | bytes) -> bytes:
     if isinstance(value, int):
         raise ValueError("a number where bytes belong")
+    return value
+
+
+def _number(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise ValueError("bytes where a number belongs")
     return value
 
 

@@ -195,7 +195,8 @@ def _add_special(writer: GGUFWriter, folder: Path, rows: int, vocabulary: Vocabu
     from gguf import SpecialVocab
 
     try:
-        special = SpecialVocab(folder, n_vocab=rows)
+        kinds = ("bos", "eos", "unk", "sep", "pad", "mask")
+        special = SpecialVocab(folder, n_vocab=rows, special_token_types=kinds)
         for name in ("bos", "eos"):
             special.add_special_token.setdefault(name, vocabulary.adds.get(name, False))
         if vocabulary.model == "bert":  # [CLS] text [SEP] is the rule there, without flags

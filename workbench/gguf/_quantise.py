@@ -1,0 +1,181 @@
+"""Quantise a float GGUF file with llama.cpp's own kernels, rows in parallel.
+
+`ggml_quantize_chunk` comes from the shared library that xllamacpp ships; it runs without the
+interpreter's lock, so threads work. Metadata is copied byte for byte, but for the file type.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import GGUFError
+from workbench.gguf._header import Header, TensorInfo
+from workbench.gguf._mix import FLOATS, may_change, tensor_types
+from workbench.gguf._output import Progress, replacing
+from workbench.gguf._reader import read_header
+
+_CHUNK = 1 << 21  # numbers that one thread works on at a time: 8 MB of float32
+_REPLACED = {"general.file_type", "general.quantization_version"}
+_STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def quantise(source: Path, out: Path, kind: str, *, progress: Progress | None = None) -> Path:
+    """Write `source` (F32, F16 or BF16) to `out` in the mix `kind`, like "Q4_K_M"; returns `out`.
+
+    GGUFError for a source that is quantised already, for unknown kinds, for weights that are not
+    numbers. `out` appears when it is whole.
+    """
+    source, out = Path(source), Path(out)
+    kind = kind.upper()
+    header = read_header(source)
+    types = tensor_types(header, kind)
+    _check_source(source, header)
+    tensors = [_retyped(tensor, types[tensor.name]) for tensor in header.tensors]
+    total = sum(tensor.elements for tensor in tensors) or 1
+    done = 0
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with (
+        replacing(out) as temporary,
+        source.open("rb") as reading,
+        temporary.open("wb") as writing,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        _write_header(reading, writing, header, tensors, kind)
+        for before, after in zip(header.tensors, tensors, strict=True):
+            _pad(writing, header.alignment)
+            for piece, elements in _pieces(source, header, before, after.type, pool):
+                writing.write(piece)
+                done += elements
+                if progress:
+                    progress(done / total)
+        _pad(writing, header.alignment)
+    return out
+
+
+def _check_source(source: Path, header: Header) -> None:
+    if header.metadata.get("split.count", 1) not in {0, 1}:
+        raise GGUFError(f"{source} is a part of a split model. Join the parts first.")
+    for tensor in header.tensors:
+        if may_change(tensor) and tensor.type not in FLOATS:
+            raise GGUFError(
+                f"{source} is already quantised ({header.file_type}). "
+                "Quantise from its F16, BF16 or F32 original."
+            )
+
+
+def _retyped(tensor: TensorInfo, kind: str) -> TensorInfo:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+    return TensorInfo(tensor.name, tensor.shape, kind, 0, tensor.elements // block * size)
+
+
+def _pad(file: BinaryIO, alignment: int) -> None:
+    file.write(bytes(-file.tell() % alignment))
+
+
+def _write_header(
+    reading: BinaryIO, file: BinaryIO, header: Header, tensors: list[TensorInfo], kind: str
+) -> None:
+    from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, LlamaFileType
+
+    prefix = "ALL" if kind == "F32" else "MOSTLY"
+    numbers = {
+        "general.file_type": int(LlamaFileType[f"{prefix}_{kind}"]),
+        "general.quantization_version": GGML_QUANT_VERSION,
+    }
+    kept = [span for key, span in header.spans.items() if key not in _REPLACED]
+    file.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(kept) + len(numbers)))
+    for start, end in kept:
+        reading.seek(start)
+        file.write(reading.read(end - start))
+    for key, number in numbers.items():
+        file.write(_text(key) + struct.pack("<II", 4, number))
+    offset = 0
+    for tensor in tensors:
+        dimensions = len(tensor.shape)
+        number = GGMLQuantizationType[tensor.type]
+        file.write(_text(tensor.name) + struct.pack("<I", dimensions))
+        file.write(struct.pack(f"<{dimensions}QIQ", *tensor.shape, number, offset))
+        offset += -(-tensor.bytes // header.alignment) * header.alignment
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def _pieces(
+    source: Path, header: Header, tensor: TensorInfo, kind: str, pool: ThreadPoolExecutor
+) -> Iterator[tuple[bytes, int]]:
+    """The tensor's new bytes in order, each with how many numbers it holds."""
+    start = header.data_offset + tensor.offset
+    if kind == tensor.type:
+        step = 1 << 24
+        raw = np.memmap(source, np.uint8, "r", start, (tensor.bytes,))
+        for at in range(0, tensor.bytes, step):
+            piece = raw[at : at + step].tobytes()
+            yield piece, len(piece) * tensor.elements // tensor.bytes
+        return
+    width = tensor.shape[0]
+    rows = tensor.elements // width
+    data = np.memmap(source, _STORED[tensor.type], "r", start, (rows, width))
+    step = max(1, _CHUNK // width)
+
+    def work(first: int) -> tuple[bytes, int]:
+        values = _floats(data[first : first + step], tensor)
+        return _quantised(values, kind), values.size
+
+    yield from pool.map(work, range(0, rows, step))
+
+
+def _floats(stored: NDArray[np.generic], tensor: TensorInfo) -> NDArray[np.float32]:
+    if tensor.type == "BF16":
+        values = (stored.astype(np.uint32) << 16).view(np.float32)
+    else:
+        values = np.ascontiguousarray(stored, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise GGUFError(f"The tensor {tensor.name!r} holds values that are not finite numbers.")
+    return values
+
+
+def _quantised(values: NDArray[np.float32], kind: str) -> bytes:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    if kind == "F32":
+        return values.tobytes()
+    number = GGMLQuantizationType[kind]
+    block, size = GGML_QUANT_SIZES[number]
+    rows, width = values.shape
+    target = ctypes.create_string_buffer(values.size // block * size)
+    written = _kernel()(int(number), values.ctypes.data, target, 0, rows, width, None)
+    if written != len(target):
+        raise GGUFError(f"llama.cpp wrote {written} bytes of {kind} instead of {len(target)}.")
+    return target.raw
+
+
+@cache
+def _kernel() -> Callable[..., int]:
+    """llama.cpp's quantiser. Float kinds go through it too, so rounding is llama.cpp's."""
+    import xllamacpp.xllamacpp as library
+
+    try:
+        function = ctypes.CDLL(library.__file__).ggml_quantize_chunk
+    except (OSError, AttributeError) as error:
+        raise GGUFError(
+            "This build of xllamacpp does not offer llama.cpp's quantiser. Reinstall xllamacpp."
+        ) from error
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    function.argtypes = [ctypes.c_int, pointer, pointer, number, number, number, pointer]
+    function.restype = ctypes.c_size_t
+    return function
