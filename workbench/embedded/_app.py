@@ -1,0 +1,84 @@
+"""The engine's web application: all routes behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from workbench.embedded import _routes_openai, _routes_run
+from workbench.embedded._guard import Guard, error_response, plain_error
+from workbench.embedded._library import Library
+from workbench.embedded._scheduler import Scheduler
+from workbench.errors import WorkbenchError
+
+
+class Activity:
+    """ASGI middleware that knows whether anybody has asked for anything lately."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._requests = 0
+        self._last = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._last = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended; 0 while one runs."""
+        return 0.0 if self._requests else time.monotonic() - self._last
+
+
+def make_app(library: Library, scheduler: Scheduler) -> Starlette:
+    """The application. When it shuts down, the loaded models go with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(library.sweep)
+        try:
+            yield
+        finally:
+            await scheduler.close()
+
+    return Starlette(
+        routes=[
+            Route("/", _root, methods=["GET"]),
+            *_routes_run.routes(library, scheduler),
+            *_models_routes(library, scheduler),
+            *_routes_openai.routes(library, scheduler),
+        ],
+        middleware=[Middleware(Guard)],
+        exception_handlers={
+            HTTPException: plain_error,
+            WorkbenchError: error_response,
+            Exception: error_response,
+        },
+        lifespan=lifespan,
+    )
+
+
+async def _root(request: Request) -> Response:
+    return PlainTextResponse("Ollama is running")
+
+
+def _models_routes(library: Library, scheduler: Scheduler) -> list[Route]:
+    try:
+        from workbench.embedded import _routes_models
+    except ImportError:
+        return []
+    return _routes_models.routes(library, scheduler)

@@ -1,0 +1,103 @@
+"""The engine's settings from the environment, and what they and a request make of a load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from workbench import settings
+from workbench.embedded._gotemplate import is_go_template
+from workbench.embedded._library import Installed
+from workbench.embedded._memory import Shape, kv_cache_bytes
+from workbench.embedded._runner import Settings
+from workbench.errors import SettingsError
+from workbench.hardware import usable_cores
+from workbench.protocol import parse_duration, parse_keep_alive
+
+_DEFAULT_CONTEXT = 4096
+_PROMPT_CACHE_MIB = 256
+_PARALLEL = 4  # slots, when their KV caches together stay below the next number
+_PARALLEL_KV_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The OLLAMA_* variables that the engine honours. 0 means automatic."""
+
+    keep_alive: float = 300.0  # seconds
+    parallel: int = 0
+    max_loaded: int = 3
+    max_queue: int = 512
+    context_length: int = 0
+    cache_type: str = "f16"
+    flash_attention: bool | None = None
+    load_timeout: float = 300.0
+
+    @classmethod
+    def from_environment(cls) -> Limits:
+        """Raises SettingsError for a value that makes no sense."""
+        cache_type = settings.env("OLLAMA_KV_CACHE_TYPE", "f16").lower()
+        if cache_type not in {"f16", "q8_0", "q4_0"}:
+            raise SettingsError(f"OLLAMA_KV_CACHE_TYPE must be f16, q8_0 or q4_0, not {cache_type}")
+        flash = settings.env("OLLAMA_FLASH_ATTENTION")
+        timeout = parse_duration(settings.env("OLLAMA_LOAD_TIMEOUT", "5m"))
+        return cls(
+            keep_alive=parse_keep_alive(settings.env("OLLAMA_KEEP_ALIVE", "5m"), bare=True),
+            parallel=settings.env_int("OLLAMA_NUM_PARALLEL", 0, minimum=0),
+            max_loaded=settings.env_int("OLLAMA_MAX_LOADED_MODELS", 0, minimum=0) or 3,
+            max_queue=settings.env_int("OLLAMA_MAX_QUEUE", 512, minimum=1),
+            context_length=settings.env_int("OLLAMA_CONTEXT_LENGTH", 0, minimum=0),
+            cache_type=cache_type,
+            flash_attention=settings.env_flag("OLLAMA_FLASH_ATTENTION") if flash else None,
+            load_timeout=timeout if timeout > 0 else 10**8,
+        )
+
+
+def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits) -> Settings:
+    """What to load `model` with. `options` are the request's and the model's, merged."""
+    header = model.header
+    embedding = "embedding" in model.capabilities
+    context = options.get("num_ctx") or limits.context_length or _DEFAULT_CONTEXT
+    trained = header.get("context_length")
+    if isinstance(trained, int) and trained > 0:
+        context = min(context, trained)
+    context = max(context, 4)
+    parallel = limits.parallel
+    if not parallel:
+        several = kv_cache_bytes(header, context * _PARALLEL, limits.cache_type)
+        parallel = _PARALLEL if several <= _PARALLEL_KV_BYTES else 1
+    batch = options.get("num_batch") or 512
+    template = model.template or ""
+    return Settings(
+        model=str(model.model_path),
+        adapters=tuple(map(str, model.adapter_paths)),
+        chat_template="" if is_go_template(template) else template,
+        embedding=embedding,
+        num_ctx=context,
+        parallel=parallel,
+        # an embedding is computed in one step
+        num_batch=context if embedding else max(1, min(batch, context)),
+        num_gpu=options.get("num_gpu", -1),
+        main_gpu=options.get("main_gpu", 0),
+        num_thread=options.get("num_thread") or usable_threads(),
+        use_mmap=options.get("use_mmap", False),
+        cache_type=limits.cache_type,
+        flash_attention=limits.flash_attention,
+        prompt_cache_mib=0 if embedding else _PROMPT_CACHE_MIB,
+    )
+
+
+def memory_shape(load: Settings) -> Shape:
+    """The part of a child's settings that memory depends on."""
+    return Shape(
+        load.num_ctx, load.parallel, load.num_batch, load.cache_type, load.prompt_cache_mib
+    )
+
+
+@cache
+def usable_threads() -> int:
+    """Threads that compute: the physical cores, or all logical ones of a small machine."""
+    physical, logical = usable_cores()
+    return max(1, physical if physical >= 4 else logical)
