@@ -100,6 +100,7 @@ class _Reader:
         self._timings: dict[str, Any] = {}
         self._calls: dict[int, dict[str, str]] = {}
         self._text: list[str] = []
+        self._tokens: list[int] = []
         self.reason = ""
 
     def read(self, event: Event) -> Piece | None:
@@ -112,6 +113,7 @@ class _Reader:
         if event["stop"]:
             self.reason = "length" if event["stop_type"] == "limit" else "stop"
         text = event["content"]
+        self._tokens += event["tokens"]
         logprobs = self._logprobs(event.get("completion_probabilities"))
         if not text and not logprobs:
             return None
@@ -175,10 +177,16 @@ class _Reader:
         )
 
     async def context(self, runner: Runner) -> tuple[int, ...]:
-        """The tokens of what came before, the prompt and the answer."""
-        before = self._ask.context
-        text = self._call.text + "".join(self._text)
-        return (*before, *await tokenize(runner, text, special=not before))
+        """The tokens of what came before, the prompt and the answer.
+
+        llama.cpp does not name the tokens of characters that it held back until they were
+        whole; the answer's text is then tokenized again.
+        """
+        before, prompt = self._ask.context, self._call.text
+        begun = [*before, *await tokenize(runner, prompt, special=not before)]
+        if len(self._tokens) == self._timings.get("predicted_n"):
+            return (*begun, *self._tokens)
+        return (*begun, *await tokenize(runner, "".join(self._text), special=False))
 
 
 def _logprob(entry: dict[str, Any]) -> dict[str, Any]:

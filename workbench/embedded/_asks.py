@@ -109,6 +109,31 @@ def with_messages(
     return replace(ask, messages=tuple(turns), tools=tools)
 
 
+def with_prompt(
+    ask: Ask,
+    prompt: str,
+    *,
+    system: str = "",
+    template: str = "",
+    suffix: str = "",
+    context: tuple[int, ...] = (),
+    raw: bool = False,
+) -> Ask:
+    """A single prompt: as it stands when `raw`, else as a chat's last message."""
+    model = ask.model
+    ask = replace(
+        ask, prompt=prompt, raw=raw, chat=False, context=context, suffix=suffix, template=template
+    )
+    if suffix and not (ask.infill or "insert" in model.capabilities or raw):
+        raise InvalidRequest(f"{model.name.display()} does not support insert", 400)
+    if raw or ask.infill:
+        return ask
+    turns: list[Turn] = [] if context else stored_turns(model)
+    if system or model.system:
+        turns.insert(0, {"role": "system", "content": system or model.system})
+    return replace(ask, messages=(*turns, {"role": "user", "content": prompt}))
+
+
 def check_inputs(value: Any) -> list[str]:
     """The texts to embed: one, several, or none."""
     if value in (None, ""):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal
@@ -88,18 +88,8 @@ class _Run:
         context = body.get("context", [])
         if not all(type(token) is int and token >= 0 for token in context):
             raise InvalidRequest("context must be a list of token ids", 400)
-        ask = replace(
-            ask, prompt=prompt, raw=raw, chat=False, context=tuple(context),
-            suffix=body.get("suffix", ""), template=body.get("template", ""),
-        )  # fmt: skip
-        if ask.suffix and not (ask.infill or "insert" in ask.model.capabilities or raw):
-            raise InvalidRequest(f"{ask.model.name.display()} does not support insert", 400)
-        if not raw and not ask.infill:
-            system = body.get("system") or ask.model.system
-            turns: list[Any] = [{"role": "system", "content": system}] if system else []
-            if not context:
-                turns += asks.stored_turns(ask.model)
-            ask = replace(ask, messages=(*turns, {"role": "user", "content": prompt}))
+        texts = {name: body.get(name, "") for name in ("system", "template", "suffix")}
+        ask = asks.with_prompt(ask, prompt, raw=raw, context=tuple(context), **texts)
         return await self._respond(request, body, ask, "generate")
 
     async def chat(self, request: Request) -> Response:
