@@ -8,9 +8,9 @@ The target is called as `function(context, **arguments)` in a process of its own
 """
 
 from workbench.jobs._context import JobCancelled, JobContext, Report
-from workbench.jobs._launch import stop_supervisor, supervisor_pid
 from workbench.jobs._queue import cancel, get, jobs, resume, submit
 from workbench.jobs._records import ENDED_STATES, STATES, Job, ProgressRow, State
+from workbench.jobs._start import stop_supervisor, supervisor_pid
 from workbench.jobs._watch import history, log_text, wait, watch
 
 __all__ = [

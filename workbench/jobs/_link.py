@@ -1,9 +1,9 @@
 """A worker's line to the store: reports and heartbeats out, the wish to cancel in.
 
 A report with a `step` is written before `progress` returns, so a kill -9 a moment later does not
-lose it (a commit takes a fraction of a millisecond). Others are written at most four times a
-second; the thread writes the last one. What the store refuses (a full disk) is kept and tried
-again with the next write.
+lose it (measured: half a millisecond). Others, and the job's own row, are written at most four
+times a second; the thread writes the last one. What the store refuses (a full disk) is kept and
+tried again with the next write.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Link:
         self._estimate = Estimate()
         self._lock = threading.Lock()
         self._kept: list[dict[str, Any]] = []  # not in the store yet, never dropped
+        self._shown: dict[str, Any] = {}  # columns of the job's row that changed
         self._last: dict[str, Any] | None = None  # a report that a later one may replace
         self._written = self._looked = 0.0
         self._ended = threading.Event()
@@ -72,14 +74,18 @@ class Link:
             self._metrics.update(metrics)
             if report.fraction is not None:
                 self._estimate.add(time.time(), report.fraction)
+                self._shown["fraction"] = report.fraction
+            self._shown["message"] = row["message"]
             stepped = "step" in report.metrics
             if stepped:
                 self._keep_last()
                 self._kept.append(row)
             else:
                 self._last = row
-            if stepped or time.monotonic() - self._written >= _BETWEEN_REPORTS:
-                self._try_to_write()
+            if time.monotonic() - self._written >= _BETWEEN_REPORTS:
+                self._try(self._write)
+            elif stepped:
+                self._try(self._write_rows)
 
     def _run(self) -> None:
         while not self._ended.wait(_BETWEEN_REPORTS):
@@ -89,9 +95,9 @@ class Link:
             with self._lock:
                 since = time.monotonic() - self._written
                 if since >= HEARTBEAT_SECONDS or (
-                    since >= _BETWEEN_REPORTS and (self._last or self._kept)
+                    since >= _BETWEEN_REPORTS and (self._last or self._kept or self._shown)
                 ):
-                    self._try_to_write()
+                    self._try(self._write)
                 elif time.monotonic() - self._looked >= _BETWEEN_LOOKS:
                     self._look()
 
@@ -100,27 +106,31 @@ class Link:
             self._kept.append(self._last)
             self._last = None
 
-    def _try_to_write(self) -> None:
+    def _try(self, write: Callable[[], None]) -> None:
         try:
-            self._write()
+            write()
         except StoreError as error:
             self._written = time.monotonic()  # not again at once
             _logger.warning("The job's progress could not be stored yet: %s", error)
 
-    def _write(self) -> None:
-        """One transaction: the reports, the heartbeat, and a look at what others want."""
+    def _write_rows(self) -> None:
+        """The reports."""
         self._keep_last()
-        values: dict[str, Any] = {"heartbeat_at": now(), "metrics": dict(self._metrics)}
         if self._kept:
-            values["message"] = self._kept[-1]["message"]
-            known = [row["fraction"] for row in self._kept if row["fraction"] is not None]
-            values |= {"fraction": known[-1]} if known else {}
+            with session() as opened:
+                opened.execute(insert(StoredProgress), self._kept)
+            self._kept.clear()
+
+    def _write(self) -> None:
+        """The reports, the job's own row, the heartbeat; and a look at what others want."""
+        self._write_rows()
+        values: dict[str, Any] = {"heartbeat_at": now(), **self._shown}
+        if self._shown:
             end = self._estimate.end()
             values["expected_end"] = None if end is None else _time(end)
+            values["metrics"] = dict(self._metrics)
         mine = (StoredJob.number == self._number, StoredJob.attempts == self._attempt)
         with session() as opened:
-            if self._kept:
-                opened.execute(insert(StoredProgress), self._kept)
             opened.execute(update(StoredJob).where(*mine).values(**values))
             # who took us for dead (a paused machine, a skewed clock) was wrong: we hold the lock
             opened.execute(
@@ -128,7 +138,7 @@ class Link:
                 .where(*mine, StoredJob.state.in_(("interrupted", "queued")))
                 .values(state="running", error=None, ended_at=None)
             )
-        self._kept.clear()
+        self._shown = {}
         self._written = time.monotonic()
         self._look()
 

@@ -78,10 +78,14 @@ def lives(known: ProcessIdentity | None, heartbeat_at: datetime | None) -> bool:
 def end_group(job: str, known: ProcessIdentity, number: signal.Signals) -> None:
     """Send a signal to a job's process and what it started. Never to somebody else's.
 
-    The group has the worker's id. After the worker's death that id may be another's, so only
+    The group has the worker's id. After the worker's death that id may be another's, so then only
     processes that carry the job's mark are meant.
     """
     if known.boot != boot():
+        return
+    if identity(known.pid) == known:
+        with suppress(OSError):
+            os.killpg(known.pid, number)
         return
     for process in psutil.process_iter():
         with suppress(OSError, psutil.Error):

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from workbench.errors import JobError
-from workbench.jobs._launch import ensure_supervisor, home_id, job_folder, max_jobs, write_launch
+from workbench.jobs._launch import home_id, job_folder, max_jobs, write_launch
 from workbench.jobs._process import ProcessIdentity, lives
 from workbench.jobs._records import (
     ENDED_STATES,
@@ -27,6 +27,7 @@ from workbench.jobs._records import (
     now,
     plain_json,
 )
+from workbench.jobs._start import ensure_supervisor
 from workbench.store import StoredJob, session
 
 _TARGET = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from workbench.errors import JobError
-from workbench.store import StoredJob, StoredProgress
+from workbench.store import StoredJob
 from workbench.types import Json
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -93,18 +93,6 @@ def job_record(row: StoredJob, folder: Path) -> Job:
     )
 
 
-def progress_record(row: StoredProgress) -> ProgressRow:
-    """The record of a stored report."""
-    return ProgressRow(
-        id=row.id,
-        at=row.at,
-        fraction=row.fraction,
-        message=row.message,
-        metrics=decode_metrics(row.metrics),
-        attempt=row.attempt,
-    )
-
-
 def now() -> datetime:
     """The time in UTC."""
     return datetime.now(UTC)
@@ -123,7 +111,7 @@ def decode_metrics(stored: Mapping[str, Any]) -> dict[str, float]:
 def plain_json(value: Any, what: str) -> Any:
     """The value as strict JSON gives it back (tuples become lists). Raises JobError."""
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise JobError(

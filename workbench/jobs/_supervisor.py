@@ -17,15 +17,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
 from sqlalchemy import select, update
 
 from workbench.errors import StoreError
 from workbench.jobs import _log
-from workbench.jobs._launch import home_id, job_folder, max_jobs, read_launch, supervisor_lock
+from workbench.jobs._launch import home_id, job_folder, max_jobs, read_launch
 from workbench.jobs._process import JOB_VARIABLE, ProcessIdentity, end_group, identity, lives
 from workbench.jobs._queue import mark_gone, process_of
 from workbench.jobs._records import now
+from workbench.jobs._start import lock_file, note_supervisor, take_lock
 from workbench.jobs._worker import NOT_TAKEN
 from workbench.settings import env_int
 from workbench.store import StoredJob, session
@@ -128,10 +128,12 @@ class Supervisor:
 
     def _hurry(self, child: _Child, row: StoredJob | None) -> None:
         """A worker whose job has ended and which does not go (a thread of it hangs) is ended."""
-        if row is not None and row.state in {"queued", "running"}:
-            return
+        took = row is not None and row.pid == child.process.pid
+        if row is not None and row.state == ("running" if took else "queued"):
+            return  # at work, or about to take the job
         since = self._overdue.setdefault(child.process.pid, time.monotonic())
-        if time.monotonic() - since > 2 * self._grace + 5:
+        wanted_again = row is not None and row.state == "queued"
+        if wanted_again or time.monotonic() - since > 2 * self._grace + 5:
             end_group(child.job, child.identity, signal.SIGKILL)
 
     def _see_to(self, row: StoredJob) -> None:
@@ -185,34 +187,30 @@ def _death(status: int) -> str:
     return f"The job's process was ended by {name}{why}. Resume the job to go on."
 
 
-def main() -> int:
-    """Hold the lock and work until there has been nothing to do for a minute."""
+def main(handed: int | None = None) -> int:
+    """Work until there has been nothing to do for a minute. `handed`: the lock, as an open file."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    lock = supervisor_lock()
-    file = Path(lock.lock_file)
+    file = lock_file()
+    lock = take_lock(file) if handed is None else handed
     supervisor = Supervisor()
-    while True:
-        try:
-            lock.acquire(timeout=2.0)  # who only looks whether it is free holds it for an instant
-        except Timeout:
-            return 0
-        file.with_suffix(".pid").write_text(str(os.getpid()))
-        _work(supervisor, file)
-        lock.release()
+    while lock is not None:
+        os.set_inheritable(lock, False)  # workers live on without it
+        note_supervisor(file)
+        _work(supervisor, file, os.fstat(lock).st_ino)
+        os.close(lock)
         # who submitted after our last look saw the lock held, and started no other supervisor
-        if not file.exists() or not supervisor.has_work():
-            return 0
+        lock = take_lock(file) if file.exists() and supervisor.has_work() else None
+    return 0
 
 
-def _work(supervisor: Supervisor, lock_file: Path) -> None:
+def _work(supervisor: Supervisor, file: Path, inode: int) -> None:
     """Until idle for long, until the store stays unusable, or until the home was deleted."""
     idle = env_int("WORKBENCH_SUPERVISOR_IDLE", _IDLE_SECONDS, minimum=0)
-    inode = lock_file.stat().st_ino
     busy_at = working_at = time.monotonic()
     while time.monotonic() - busy_at <= idle and time.monotonic() - working_at < _PATIENCE:
         try:
-            if lock_file.stat().st_ino != inode:
+            if file.stat().st_ino != inode:
                 return
             if supervisor.step():
                 busy_at = time.monotonic()
@@ -225,4 +223,4 @@ def _work(supervisor: Supervisor, lock_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else None))

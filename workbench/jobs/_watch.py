@@ -11,9 +11,17 @@ from sqlalchemy import select
 from workbench.jobs import _log
 from workbench.jobs._launch import job_folder
 from workbench.jobs._queue import _find, get
-from workbench.jobs._records import Job, ProgressRow, progress_record
+from workbench.jobs._records import Job, ProgressRow, decode_metrics
 from workbench.store import StoredProgress, session
 
+_COLUMNS = (
+    StoredProgress.id,
+    StoredProgress.at,
+    StoredProgress.fraction,
+    StoredProgress.message,
+    StoredProgress.metrics,
+    StoredProgress.attempt,
+)
 _QUICK, _SLOW = 0.05, 0.5  # seconds between looks, at first and later
 
 
@@ -48,13 +56,16 @@ def history(id: str, after: int = 0, *, limit: int = 100_000) -> list[ProgressRo
     """What the job reported, oldest first; `after` is the id of the last row already known."""
     number = _find(id).number
     with session(read_only=True) as opened:
-        rows = opened.scalars(
-            select(StoredProgress)
+        rows = opened.execute(
+            select(*_COLUMNS)
             .where(StoredProgress.job == number, StoredProgress.id > after)
             .order_by(StoredProgress.id)
             .limit(limit)
         ).all()
-    return [progress_record(row) for row in rows]
+    return [
+        ProgressRow(id, at, fraction, message, decode_metrics(metrics), attempt)
+        for id, at, fraction, message, metrics, attempt in rows
+    ]
 
 
 def log_text(id: str, tail: int | None = 200) -> str:
