@@ -7,8 +7,6 @@ import ipaddress
 import socket
 from contextlib import suppress
 
-import click
-
 from workbench.cli._output import note
 from workbench.errors import SettingsError
 from workbench.settings import env, env_int
@@ -98,14 +96,3 @@ def _holder(port: int) -> str:
                 name = psutil.Process(connection.pid).name()
                 return f" by {name} (process {connection.pid})"
     return ""
-
-
-def warn_of_the_open(host: str, url: str) -> None:
-    """A page without a password that others can reach deserves a word."""
-    if not is_loopback(host):
-        click.secho(
-            f"Warning: {url} can be reached by other machines, and the page has no "
-            "authentication: whoever opens it can use this machine's models and files.",
-            fg="yellow",
-            err=True,
-        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
 from workbench.cli._errors import FAILED
@@ -21,6 +19,8 @@ def doctor(context: click.Context, thorough: bool, as_json: bool) -> None:
 
     Exits with 1 when a check fails; notes alone are no failure.
     """
+    import asyncio
+
     from workbench.doctor import check
 
     checks = asyncio.run(check(thorough=thorough))

@@ -6,13 +6,12 @@ stdout holds the answer alone.
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,13 +37,7 @@ from workbench.types import Chunk, Metrics
 @click.option("--suffix", metavar="TEXT", help="What follows the gap that the model fills.")
 @click.option("--raw", is_flag=True, help="Send the prompt as it is, without the template.")
 @click.option("--format", "form", metavar="json|FILE", help="JSON, or a file with a JSON schema.")
-@click.option(
-    "--image",
-    "images",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A picture for models that see; can be repeated.",
-)
+@click.option("--image", "images", multiple=True, type=Path, help="A picture; can be repeated.")
 @click.option("--think/--no-think", default=None, help="Whether a model that can think does so.")
 @click.option("--stats", is_flag=True, help="Print tokens/s and the first token's time at the end.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
@@ -63,7 +56,7 @@ def generate(model: str, prompt: str | None, url: str | None, **given: Any) -> N
         "suffix": given["suffix"],
         "raw": given["raw"],
         "format": _format(given["form"]),
-        "images": [_image(path) for path in given["images"]] or None,
+        "images": given["images"] or None,
         "think": given["think"],
         "options": parse_options(given["options"]) or None,
         "keep_alive": keep_alive_value(given["keep_alive"]),
@@ -89,24 +82,25 @@ def show(
 ) -> str:
     """Print a stream as it comes and return its text; an interruption closes it."""
     started, first = time.perf_counter(), None
-    chunks: list[Chunk] = []
+    text = thinking = ""
+    chunk = Chunk()
     with closing(cast("Generator[Chunk]", stream)):
         for chunk in stream:
             if first is None and (chunk.text or chunk.thinking):
                 first = time.perf_counter() - started
-            chunks.append(chunk)
+            text += chunk.text
+            thinking += chunk.thinking
             if as_json and not whole:
                 emit(_record(chunk, first))
             elif not as_json and not whole:
-                _print(chunk)
-    text = "".join(chunk.text for chunk in chunks)
-    metrics = next((chunk.metrics for chunk in reversed(chunks) if chunk.metrics), Metrics())
+                write(chunk.thinking, sys.stderr)
+                write(chunk.text)
     if as_json and whole:
-        emit(_record(_joined(chunks), first))
+        emit(_record(replace(chunk, text=text, thinking=thinking), first))
     elif not as_json:
-        write(text + "\n" if whole else "\n")
+        write(f"{text}\n" if whole else "\n")
         if stats:
-            note(stats_text(metrics, first))
+            note(stats_text(chunk.metrics or Metrics(), first))
     return text
 
 
@@ -123,25 +117,6 @@ def stats_text(metrics: Metrics, first_token: float | None) -> str:
     if metrics.load_duration > 50_000_000:
         parts.append(f"loading {metrics.load_duration / 1e9:.1f} s")
     return ", ".join(parts)
-
-
-def _print(chunk: Chunk) -> None:
-    if chunk.thinking:
-        write(chunk.thinking, sys.stderr)
-    if chunk.text:
-        write(chunk.text)
-
-
-def _joined(chunks: list[Chunk]) -> Chunk:
-    last = chunks[-1] if chunks else Chunk()
-    return Chunk(
-        text="".join(chunk.text for chunk in chunks),
-        thinking="".join(chunk.thinking for chunk in chunks),
-        tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
-        done=last.done,
-        done_reason=last.done_reason,
-        metrics=last.metrics,
-    )
 
 
 def _record(chunk: Chunk, first_token: float | None) -> dict[str, Any]:
@@ -170,9 +145,3 @@ def _format(text: str | None) -> Any:
         return json.loads(path.read_bytes())
     except ValueError as error:
         raise click.UsageError(f"{text} holds no JSON schema: {error}.") from None
-
-
-def _image(path: Path) -> str:
-    if not path.is_file():
-        raise NotFound(f"There is no picture {path}.")
-    return base64.b64encode(path.read_bytes()).decode()

@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.cli import _output as out
 from workbench.cli._errors import NotFound
-from workbench.cli._output import (
-    age_text,
-    duration_text,
-    emit,
-    facts,
-    json_option,
-    neutralise,
-    note,
-    table,
-    write,
-)
-from workbench.cli._progress import reporter
+from workbench.cli._progress import Steps
 from workbench.errors import JobError
 
 if TYPE_CHECKING:
     from workbench.jobs import Job
 
 STATES = ("queued", "running", "done", "failed", "cancelled", "interrupted")
+id_argument = click.argument("job_id", metavar="ID")
 
 
 @click.group()
@@ -37,46 +28,45 @@ def jobs() -> None:
 @jobs.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most.")
-@json_option
+@out.json_option
 def list_jobs(state: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the newest first."""
     from workbench import jobs as room
 
     found = room.jobs(state=state, limit=limit)
     if as_json:
-        emit(found)
+        out.emit(found)
         return
     rows = [
-        (job.id, job.state, share(job), job.title or job.target, age_text(job.created_at))
-        for job in found
+        (job.id, job.state, share(job), job.title, out.age_text(job.created_at)) for job in found
     ]
-    table(("ID", "STATE", "DONE", "WHAT", "SUBMITTED"), rows)
+    out.table(("ID", "STATE", "DONE", "WHAT", "SUBMITTED"), rows)
 
 
 @jobs.command()
-@click.argument("job_id", metavar="ID")
-@json_option
+@id_argument
+@out.json_option
 def show(job_id: str, as_json: bool) -> None:
     """Show one job."""
     job = find(job_id)
     if as_json:
-        emit(job)
+        out.emit(job)
         return
-    click.echo(neutralise(job.title or job.target))
-    facts(
+    click.echo(out.neutralise(job.title))
+    out.facts(
         (
             ("id", job.id),
             ("state", job.state),
             ("done", share(job)),
             ("doing", job.message),
-            ("figures", figures(job)),
-            ("time left", duration_text(job.seconds_left)),
+            ("figures", figures(job.metrics)),
+            ("time left", out.duration_text(job.seconds_left)),
             ("target", job.target),
             ("arguments", dict(job.arguments) or ""),
             ("attempts", job.attempts),
-            ("submitted", age_text(job.created_at)),
-            ("started", age_text(job.started_at)),
-            ("ended", age_text(job.ended_at)),
+            ("submitted", out.age_text(job.created_at)),
+            ("started", out.age_text(job.started_at)),
+            ("ended", out.age_text(job.ended_at)),
             ("result", job.result),
             ("error", job.error),
             ("folder", job.folder),
@@ -85,56 +75,56 @@ def show(job_id: str, as_json: bool) -> None:
 
 
 @jobs.command()
-@click.argument("job_id", metavar="ID")
-@json_option
+@id_argument
+@out.json_option
 def watch(job_id: str, as_json: bool) -> None:
     """Follow a job until it ends. Ctrl-C stops watching, not the job."""
     follow(find(job_id), as_json)
 
 
 @jobs.command()
-@click.argument("job_id", metavar="ID")
+@id_argument
 @click.option("--tail", type=click.IntRange(1), help="Only the last lines.")
 @click.option("-f", "--follow", "on", is_flag=True, help="Go on until the job ends.")
-@json_option
+@out.json_option
 def log(job_id: str, tail: int | None, on: bool, as_json: bool) -> None:
     """Print what a job has logged."""
     from workbench import jobs as room
 
     job = find(job_id)
     if as_json:
-        emit({"id": job.id, "log": room.log_text(job.id, tail=tail)})
+        out.emit({"id": job.id, "log": room.log_text(job.id, tail=tail)})
         return
     text = room.log_text(job.id, tail=tail)
     told = len(room.log_text(job.id, tail=None)) if on else 0
-    write(text)
+    out.write(text)
     while on:
         on = not find(job.id).ended
         whole = room.log_text(job.id, tail=None)
-        write(whole[told:])
+        out.write(whole[told:])
         told = len(whole)
         time.sleep(0.3 if on else 0)
-    write("\n")
+    out.write("\n")
 
 
 @jobs.command()
-@click.argument("job_id", metavar="ID")
-@json_option
+@id_argument
+@out.json_option
 def cancel(job_id: str, as_json: bool) -> None:
     """Stop a job; what it has saved stays, so it can be resumed."""
     from workbench import jobs as room
 
     job = room.cancel(find(job_id).id)
     if as_json:
-        emit(job)
+        out.emit(job)
     else:
         click.echo(f"{job.id} is {'stopping' if job.cancelling else job.state}.")
 
 
 @jobs.command()
-@click.argument("job_id", metavar="ID")
+@id_argument
 @click.option("--watch", "watching", is_flag=True, help="Follow it until it ends.")
-@json_option
+@out.json_option
 def resume(job_id: str, watching: bool, as_json: bool) -> None:
     """Run a cancelled, failed or interrupted job again, from its last checkpoint."""
     from workbench import jobs as room
@@ -143,7 +133,7 @@ def resume(job_id: str, watching: bool, as_json: bool) -> None:
     if watching:
         follow(job, as_json)
     elif as_json:
-        emit(job)
+        out.emit(job)
     else:
         click.echo(f"{job.id} is {job.state}. Follow it: workbench jobs watch {job.id}")
 
@@ -165,16 +155,15 @@ def follow(job: Job, as_json: bool) -> Job:
     try:
         if as_json:
             for seen in room.watch(job.id):
-                emit(job := seen)
+                out.emit(job := seen)
         else:
-            with reporter() as report:
+            with Steps() as shown:
                 for seen in room.watch(job.id):
                     job = seen
-                    title = job.title or job.target
-                    message = job.message or job.state
-                    report.step(job.id, f"{title}: {message}", job.fraction, figures(job))
+                    doing = f"{job.title}: {job.message or job.state}"
+                    shown.show(job.id, doing, job.fraction, figures(job.metrics))
     except KeyboardInterrupt:
-        note(
+        out.note(
             f"\nThe job goes on. Follow it with: workbench jobs watch {job.id}\n"
             f"Stop it with: workbench jobs cancel {job.id}"
         )
@@ -190,12 +179,7 @@ def share(job: Job) -> str:
     return "" if job.fraction is None else f"{job.fraction:.0%}"
 
 
-def figures(job: Job) -> str:
-    """The job's newest metrics in one line."""
-    return figures_text(job.metrics)
-
-
-def figures_text(metrics: Mapping[str, float]) -> str:
+def figures(metrics: Mapping[str, float]) -> str:
     """`loss 3.21, tokens_per_second 4727`: the loss first, four figures at most."""
     ordered = sorted(metrics.items(), key=lambda pair: ("loss" not in pair[0], pair[0] == "step"))
     return ", ".join(f"{name} {value:.4g}" for name, value in ordered[:4])

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli._options import engine_option, open_engine
-from workbench.cli._output import (
-    age_text,
-    emit,
-    facts,
-    json_option,
-    neutralise,
-    size_text,
-    table,
-)
-from workbench.cli._progress import reporter
+from workbench.cli._output import age_text, emit, facts, json_option, neutralise, size_text, table
+from workbench.cli._progress import Steps
 
 if TYPE_CHECKING:
     from workbench.types import ModelDetails, Progress
@@ -104,24 +96,12 @@ def _print_details(name: str, details: ModelDetails) -> None:
             ("can", ", ".join(details.capabilities)),
         )
     )
-    texts = (
-        ("Parameters", details.parameters),
-        ("System", details.system),
-        ("Template", details.template),
-        ("License", details.license),
-    )
-    for title, text in texts:
-        if text.strip():
-            click.echo(f"\n{title}")
-            _print_start(text, 12)
-
-
-def _print_start(text: str, most: int) -> None:
-    lines = neutralise(text.strip()).splitlines()
-    for line in lines[:most]:
-        click.echo(f"  {line}")
-    if len(lines) > most:
-        click.echo(f"  … {len(lines) - most} more lines (--part prints all)")
+    for part in ("parameters", "system", "template", "license"):
+        lines = neutralise(getattr(details, part).strip()).splitlines()
+        if lines:
+            click.echo("\n" + "\n  ".join([part.capitalize(), *lines[:12]]))
+        if len(lines) > 12:
+            click.echo(f"  … {len(lines) - 12} more lines: --part {part}")
 
 
 @models.command()
@@ -137,15 +117,7 @@ def pull(name: str, insecure: bool, url: str | None, as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
-@click.option(
-    "-f",
-    "--file",
-    "file",
-    default="Modelfile",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The Modelfile; - reads it from the standard input.",
-)
+@click.option("-f", "--file", default="Modelfile", type=Path, help="The Modelfile; - reads stdin.")
 @click.option("-q", "--quantize", metavar="KIND", help="Quantise on the way, e.g. Q4_K_M.")
 @engine_option
 @json_option
@@ -200,14 +172,9 @@ def _follow(steps: Iterable[Progress], as_json: bool, end: str) -> None:
         for step in steps:
             emit(step)
         return
-    with reporter() as report:
-        for key, step in _keyed(steps):
+    with Steps() as shown:
+        for step in steps:
             size = f"{size_text(step.completed)} of {size_text(step.total)}" if step.total else ""
-            report.step(key, step.status, step.fraction, size)
+            part = step.digest or step.status if step.total else ""  # has a bar of its own
+            shown.show(part, step.status, step.fraction, size)
     click.echo(neutralise(end))
-
-
-def _keyed(steps: Iterable[Progress]) -> Iterator[tuple[str, Progress]]:
-    """Parts with a digest have a bar each; all the others share one."""
-    for step in steps:
-        yield (step.digest or step.status if step.total else ""), step

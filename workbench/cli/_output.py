@@ -38,6 +38,8 @@ def cell(value: object) -> str:
 
 def write(text: str, stream: TextIO | None = None) -> None:
     """Write a model's text at once: neutralised on a terminal, untouched in a pipe."""
+    if not text:
+        return
     stream = stream or sys.stdout
     stream.write(neutralise(text) if stream.isatty() else text)
     stream.flush()

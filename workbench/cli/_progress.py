@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -15,77 +14,50 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class Reporter(Protocol):
-    """Takes steps of work. `key` tells parallel parts apart; `fraction` is None if unknown."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def step(self, key: str, text: str, fraction: float | None = None, note: str = "") -> None:
-        """`text` says what is done, `note` a figure beside it (a speed, a loss)."""
-
-
-class Lines:
-    """One line when the text changes, and one for each tenth of the way."""
+class Steps:
+    """Shows steps of work while it is entered. `bars` is None where nobody sees them move."""
 
     def __init__(self) -> None:
+        moving = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._bars = _bars() if moving else None
+        self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, tuple[str, int]] = {}
 
     def __enter__(self) -> Self:
+        if self._bars:
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self._bars:
+            self._bars.stop()
 
-    def step(self, key: str, text: str, fraction: float | None = None, note: str = "") -> None:
-        tenth = -1 if fraction is None else int(fraction * 10)
-        if self._told.get(key) == (text, tenth):
+    def show(self, key: str, text: str, fraction: float | None = None, figures: str = "") -> None:
+        """`key` tells parallel parts apart; `fraction` is None when it is unknown."""
+        text, figures = cell(text), cell(figures)
+        if self._bars:
+            if key not in self._tasks:
+                self._tasks[key] = self._bars.add_task(text, figures=figures)
+            known = {"total": None} if fraction is None else {"total": 1.0, "completed": fraction}
+            self._bars.update(self._tasks[key], description=text, figures=figures, **known)
             return
-        self._told[key] = (text, tenth)
-        share = "" if fraction is None else f" {fraction:4.0%}"
-        click.echo(f"{cell(text)}{share}{'  ' + cell(note) if note else ''}", err=True)
+        tenth = -1 if fraction is None else int(fraction * 10)
+        if self._told.get(key) != (text, tenth):
+            self._told[key] = (text, tenth)
+            share = "" if fraction is None else f" {fraction:4.0%}"
+            click.echo(f"{text}{share}  {figures}".rstrip(), err=True)
 
 
-class Bars:
-    """A live bar for each part of the work, drawn by rich."""
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            Remaining(compact=True),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def step(self, key: str, text: str, fraction: float | None = None, note: str = "") -> None:
-        text, note = cell(text), cell(note)
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(text, total=None, note=note)
-        total = None if fraction is None else 1.0
-        self._progress.update(
-            self._tasks[key], description=text, total=total, completed=fraction or 0.0, note=note
-        )
-
-
-def reporter() -> Reporter:
-    """Bars where somebody sees them move, lines elsewhere."""
-    moving = sys.stderr.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
-    return Bars() if moving else Lines()
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        Remaining(compact=True),
+        console=Console(stderr=True),
+    )

@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from workbench.cli._address import choose_port, host_from_environment, url_of, warn_of_the_open
-from workbench.cli._output import emit, json_option, note
+import workbench
+from workbench.cli._address import choose_port, host_from_environment, is_loopback, url_of
+from workbench.cli._output import emit, json_option, note, write
+from workbench.cli._prepare import Preparation
+from workbench.cli._service import Service, end_signals
 from workbench.errors import WorkbenchError
+from workbench.settings import env, home
 
-Say = Callable[[str, dict[str, object]], None]
+OPEN_TO_OTHERS = (
+    "Warning: {url} can be reached from other machines. The page has no authentication but the "
+    "token in its URL, and no encryption: whoever has the token runs code as you."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A server to run: it is up when `probe` answers, and a person goes to `url`."""
+
+    title: str
+    command: Sequence[str]
+    probe: str
+    url: str
+    environment: Mapping[str, str]
 
 
 @click.command()
@@ -35,10 +53,14 @@ def start(host: str | None, port: int | None, no_open: bool, as_json: bool) -> N
 
     host = host or host_from_environment()
     port = choose_port(host, port, 8866)
-    url = url_of(host, port)
-    warn_of_the_open(host, url)
-    command = voila_command(notebooks(), host=host, port=port)
-    _serve("dashboards", command, url, url, {}, _sayer(as_json), browser=not no_open)
+    url, shown, environment = url_of(host, port), url_of(host, port), {}
+    if not is_loopback(host):
+        token = env("WORKBENCH_TOKEN") or secrets.token_urlsafe(16)
+        shown, environment = f"{url}?token={token}", {"WORKBENCH_TOKEN": token}
+        note(OPEN_TO_OTHERS.format(url=url))
+    command = voila_command(host, port, notebooks())
+    page = Page("The dashboards are at", command, f"{url}alive", shown, environment)
+    serve(page, home() / "dashboards.log", as_json, browser=not no_open)
 
 
 @click.command()
@@ -52,8 +74,6 @@ def lab(port: int | None, no_open: bool, as_json: bool) -> None:
     """
     port = choose_port("127.0.0.1", port, 8888)
     url = url_of("127.0.0.1", port)
-    token = secrets.token_urlsafe(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
     settings = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
@@ -64,16 +84,16 @@ def lab(port: int | None, no_open: bool, as_json: bool) -> None:
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
     }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
     command += [f"--{name}={value}" for name, value in settings.items()]
-    shown = f"{url}lab?token={token}"
+    token = secrets.token_urlsafe(16)
     environment = {"JUPYTER_TOKEN": token}  # not in the command line, which everybody can read
-    _serve("lab", command, f"{url}api", shown, environment, _sayer(as_json), browser=not no_open)
+    page = Page("JupyterLab is at", command, f"{url}api", f"{url}lab?token={token}", environment)
+    serve(page, home() / "lab.log", as_json, browser=not no_open)
 
 
 def notebooks() -> Path:
     """The notebooks: of the source checkout, else those that came with the package."""
-    import workbench
-
     package = Path(workbench.__file__).parent
     for folder in (package.parent / "notebooks", package / "notebooks"):
         if any(folder.glob("*.ipynb")):
@@ -81,32 +101,25 @@ def notebooks() -> Path:
     raise WorkbenchError("The notebooks are missing: install the workbench again.")
 
 
-def _serve(
-    name: str,
-    command: Sequence[str],
-    probe: str,
-    url: str,
-    environment: Mapping[str, str],
-    say: Say,
-    *,
-    browser: bool,
-) -> None:
-    """Run the server until somebody ends us, the preparation beside it."""
-    from workbench.cli._prepare import Preparation
-    from workbench.cli._service import Service, end_signals
-    from workbench.settings import home
+def serve(page: Page, log: Path, as_json: bool, *, browser: bool) -> None:
+    """Run the page's server until somebody ends us, the preparation beside it."""
+
+    def say(text: str, record: Mapping[str, object]) -> None:
+        if as_json:
+            emit(record)
+        else:
+            write(f"{text}\n")
 
     with end_signals() as ended:
-        service = Service(command, probe, home() / f"{name}.log", environment)
+        service = Service(page.command, page.probe, log, page.environment)
         preparation = Preparation(say)
         try:
             preparation.start()
             if service.wait_for_answer(ended):
-                say(f"The {name} are at {url}" if name != "lab" else f"JupyterLab is at {url}",
-                    {"url": url, "process": service.process.pid})  # fmt: skip
-                note("Ctrl-C ends it.")
+                record = {"url": page.url, "process": service.process.pid}
+                say(f"{page.title} {page.url}  (Ctrl-C ends it)", record)
                 if browser:
-                    _open(url)
+                    _open(page.url)
             while not ended.wait(0.5):
                 service.check()
         finally:
@@ -117,39 +130,22 @@ def _serve(
 
 def _open(url: str) -> None:
     """Open a browser where a person sits before a screen; never a browser of text."""
-    import os
     import webbrowser
 
-    screen = (
-        sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
+    screen = sys.platform != "linux" or env("DISPLAY") or env("WAYLAND_DISPLAY")
     if screen and sys.stdout.isatty():
         webbrowser.open(url)
-
-
-def _sayer(as_json: bool) -> Say:
-    def say(text: str, record: dict[str, Any]) -> None:
-        if as_json:
-            emit(record)
-        else:
-            click.echo(text)
-            sys.stdout.flush()
-
-    return say
 
 
 def _own_copy(folder: Path) -> Path:
     """Notebooks of an installed package are copied to the home, for one edits them in the lab."""
     import shutil
 
-    import workbench
-    from workbench.settings import home
-
     if folder.parent != Path(workbench.__file__).parent:
         return folder
     own = home() / "notebooks"
     own.mkdir(exist_ok=True)
-    for source in folder.iterdir():
-        if source.is_file() and not (own / source.name).exists():
+    for source in folder.glob("*.ipynb"):
+        if not (own / source.name).exists():
             shutil.copyfile(source, own / source.name)
     return own

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli._jobs import figures_text, follow
+from workbench.cli._jobs import figures, follow
 from workbench.cli._output import emit, json_option, neutralise
-from workbench.cli._progress import reporter
+from workbench.cli._progress import Steps
 
 if TYPE_CHECKING:
     from workbench.jobs import Report
@@ -51,13 +51,13 @@ def _train_here(arguments: dict[str, Any], as_json: bool) -> None:
 
     folder = home() / "starter-foreground"
     folder.mkdir(exist_ok=True, mode=0o700)
-    with reporter() as bars:
+    with Steps() as shown:
 
         def report(step: Report) -> None:
             if as_json:
                 emit(step)
             else:
-                bars.step("", step.message, step.fraction, figures_text(step.metrics))
+                shown.show("", step.message, step.fraction, figures(step.metrics))
 
         result = build_starter(JobContext("foreground", folder, report=report), **arguments)
     if as_json:
