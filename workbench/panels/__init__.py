@@ -1,0 +1,34 @@
+"""What users see: panels that are a notebook cell and a dashboard page at once.
+
+State and rules are in `states/` (traitlets, no widget); views here draw them from the HTML
+templates in `pages/` and know no rules. Names are resolved on first use, so that the command
+line can ask for `voila_command` and tests for a state without importing ipywidgets.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.panels._base import Panel
+    from workbench.panels._home import Home
+    from workbench.panels._playground import Playground
+    from workbench.panels._shell import Shell
+    from workbench.panels._voila import voila_command
+
+__all__ = ["Home", "Panel", "Playground", "Shell", "voila_command"]
+
+_HOMES = {
+    "Home": "_home",
+    "Panel": "_base",
+    "Playground": "_playground",
+    "Shell": "_shell",
+    "voila_command": "_voila",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,67 @@
+"""The shell: one page with a tab per panel that exists, and the engine's health in sight.
+
+A panel is built when its tab is opened for the first time and stops polling while another one
+is shown. All panels share one engine state, which whichever is shown keeps fresh.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from workbench.panels._base import Panel, style_sheet
+from workbench.panels._fragment import Part
+from workbench.panels._home import Home
+from workbench.panels._playground import Playground
+from workbench.panels.states import (
+    EngineState,
+    HomeState,
+    JobsState,
+    PlaygroundState,
+    ShellState,
+    reject_unknown,
+)
+
+
+class Shell(ipywidgets.VBox):  # type: ignore[misc]
+    """All panels on one page: `Shell()`, or `Shell(show="playground")`."""
+
+    def __init__(self, *, show: str = "home", **unknown: Any) -> None:
+        reject_unknown("Shell", unknown, ("show",))
+        super().__init__()
+        engine, jobs = EngineState(), JobsState()
+        self.home = Home(HomeState(engine=engine, jobs=jobs, opener=self.play), shown=False)
+        self.playground = Playground(PlaygroundState(engine=engine, jobs=jobs), shown=False)
+        self.panels: dict[str, Panel] = {p.name: p for p in (self.home, self.playground)}
+        tabs = tuple((panel.name, panel.title) for panel in self.panels.values())
+        if show not in self.panels:
+            raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(self.panels)}.")
+        self.state = ShellState(engine=engine, tabs=tabs, shown=show)
+        for panel in self.panels.values():
+            panel.hide()
+        watch = "shown engine.engine engine.loaded engine.starting"
+        self._header = Part("shell", self.state, watch)
+        self.state.observe(lambda change: self._switch(change["new"]), "shown")
+        self.add_class("wb")
+        self.children = (style_sheet(), self._header, *self.panels.values())
+        self._switch(show)
+
+    def play(self, model: str) -> None:
+        """Open the Playground with this model."""
+        self.playground.state.wish(model)
+        self.state.shown = "playground"
+
+    def close(self) -> None:
+        """Stop all panels."""
+        for panel in self.panels.values():
+            panel.close()
+        self._header.stop()
+        super().close()
+
+    def _switch(self, name: str) -> None:
+        for other, panel in self.panels.items():
+            if other == name:
+                panel.appear()
+            else:
+                panel.hide()

@@ -1,0 +1,128 @@
+"""The dashboards' server: Voila with our template, a front page, and a door that is shut.
+
+`/` is the home notebook; the other notebooks are under `/voila/render/`. There is no file list,
+no file is served, a request for another host name is refused (so that a foreign page cannot
+reach us by renaming itself), and the Content-Security-Policy lets the browser ask nobody else.
+Kernels are pre-heated, and one whose page vanished without a word is culled. On loopback there
+is no token; on any other address there is one: WORKBENCH_TOKEN, else drawn and printed.
+Only this file knows Voila's inside; it was written for 0.5.13.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HOME = "00_home.ipynb"
+FOLDER = Path(__file__).parent
+EXTENSIONS = (
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+)
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' ws: wss: blob: data:; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+
+
+def voila_command(host: str, port: int, notebooks: Path, *, pool: int = 1) -> list[str]:
+    """The program that serves `notebooks`; it ends on SIGTERM and takes its kernels along."""
+    program = [sys.executable, "-m", "workbench.panels._voila"]
+    return [*program, f"--Voila.ip={host}", f"--port={port}", f"--pool_size={pool}", str(notebooks)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def settings_of(host: str) -> dict[str, Any]:
+    """Voila's configuration, by class."""
+    headers = {"Content-Security-Policy": POLICY.replace("ws: wss:", _sockets(host))}
+    headers["Referrer-Policy"] = "no-referrer"
+    return {
+        "Voila": {
+            "open_browser": False,
+            "port_retries": 0,
+            "auto_token": not is_loopback(host),
+            "tornado_settings": {
+                "allow_remote_access": not is_loopback(host),
+                "headers": headers,
+            },
+        },
+        "VoilaConfiguration": {
+            "template": "workbench",
+            "allow_template_override": "NO",
+            "allow_theme_override": "NO",
+            "preheat_kernel": True,
+            "extension_allowlist": list(EXTENSIONS),
+            "file_allowlist": [],
+            "show_tracebacks": True,  # our users are the authors; nothing is swallowed
+        },
+        "MappingKernelManager": {"cull_idle_timeout": 1800, "cull_interval": 120},
+    }
+
+
+def _sockets(host: str) -> str:
+    """A page may open web sockets to where it came from only."""
+    return "ws: wss:" if not is_loopback(host) else "ws://localhost:* ws://127.0.0.1:*"
+
+
+def application() -> type[Any]:
+    """Voila's application, changed as the module says."""
+    from traitlets.config import Config
+    from voila.app import Voila
+    from voila.tornado.handler import TornadoVoilaHandler
+
+    class Dashboards(Voila):  # type: ignore[misc]
+        def initialize(self, argv: list[str] | None = None) -> None:
+            host = next((a.split("=", 1)[1] for a in argv or () if a.startswith("--Voila.ip=")), "")
+            self.update_config(Config(settings_of(host or "localhost")))
+            token = os.environ.get("WORKBENCH_TOKEN", "")
+            if token and not is_loopback(host):
+                self.token = token
+            super().initialize(argv)
+
+        def setup_template_dirs(self) -> None:
+            super().setup_template_dirs()
+            self.template_paths.append(str(FOLDER / "web"))
+
+        def init_handlers(self) -> list[Any]:
+            options = {
+                "template_paths": self.template_paths,
+                "config": self.config,
+                "voila_configuration": self.voila_configuration,
+            }
+            shut = re.compile(r"tree|files|contents|render")
+            kept = [entry for entry in super().init_handlers() if not shut.search(str(entry[0]))]
+            kept = [entry for entry in kept if entry[0] != self.server_url]
+            page = rf"{self.server_url}voila/render/([\w-]+\.ipynb)"
+            home = {**options, "notebook_path": HOME}
+            return [
+                (self.server_url, TornadoVoilaHandler, home),
+                (page, TornadoVoilaHandler, options),
+                *kept,
+            ]
+
+    return Dashboards
+
+
+def main() -> None:
+    """`python -m workbench.panels._voila`: see `voila_command`."""
+    paths = [str(FOLDER / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(path for path in paths if path)
+    application().launch_instance(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

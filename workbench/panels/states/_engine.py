@@ -1,0 +1,152 @@
+"""The engine as all panels of a page see it: which one answers, its models, what is in memory.
+
+One state for the whole page, refreshed by whichever panel is shown. Polling never starts an
+engine, so what somebody stopped stays stopped; opening the page does it once, a button again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Unicode
+from traitlets import Tuple as TupleTrait
+
+from workbench.errors import EngineUnreachable, StreamBroken
+from workbench.panels.states._state import State
+from workbench.types import EngineKind, Model, RunningModel
+
+if TYPE_CHECKING:
+    from workbench.engines import AsyncEngine
+
+KINDS = {
+    "embedded": "Embedded engine",
+    "ollama": "Ollama",
+    "openai": "OpenAI-compatible server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineView:
+    """The engine that answers, as far as a person cares."""
+
+    kind: EngineKind
+    url: str
+    version: str
+
+    @property
+    def title(self) -> str:
+        return KINDS[self.kind]
+
+
+class EngineState(State):
+    """`engine` is None while none answers; `reached` once one has."""
+
+    actions = frozenset({"start", "stop", "unload", "delete"})
+    settable = frozenset({"deleting"})
+    url = Unicode("")
+    engine = AnyTrait(None, allow_none=True)
+    reached = Bool(False)
+    starting = Bool(False)
+    models = TupleTrait(default_value=())
+    loaded = TupleTrait(default_value=())
+    deleting = Unicode("")  # the model whose deletion waits for a second click
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._connection: AsyncEngine | None = None
+        self._asked = False
+
+    async def connect(self, *, start: bool = True) -> AsyncEngine:
+        """The connection, made anew when it broke. Raises EngineUnreachable."""
+        if self._connection is None:
+            from workbench.engines import aconnect
+
+            self._connection = await aconnect(self.url or None, start=start)
+        return self._connection
+
+    async def drop(self) -> None:
+        """Forget the connection: the next use finds the engine anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def refresh(self) -> None:
+        """What answers and what it has; the first time an engine is started if none does."""
+        if not self._asked or self.starting:
+            await self.start()
+        else:
+            await self._look(start=False)
+
+    async def start(self) -> None:
+        """Connect, starting the embedded engine where none answers."""
+        self._asked = True
+        self.starting = True
+        try:
+            await self._look(start=True)
+        finally:
+            self.starting = False
+
+    async def stop(self) -> None:
+        """Stop the embedded engine; its models leave memory, nothing stored is lost."""
+        from workbench.engines import stop_engine
+
+        await self.drop()
+        await asyncio.to_thread(stop_engine)
+        await self._look(start=False)
+
+    async def _look(self, *, start: bool) -> None:
+        try:
+            engine = await self.connect(start=start)
+            view = EngineView(engine.kind, engine.url, await engine.version())
+            self.models, self.loaded = tuple(await engine.models()), tuple(await engine.running())
+            self.engine, self.reached = view, True
+        except (EngineUnreachable, StreamBroken):
+            await self.drop()
+            self.engine, self.loaded = None, ()
+            if start:
+                raise
+
+    @property
+    def health(self) -> tuple[str, str]:
+        """A tone and some words: is the engine there?"""
+        if self.starting or (self.engine is None and not self._asked):
+            return "busy", "Looking for an engine"
+        if self.engine is None:
+            return "bad", "Engine stopped"
+        count = len(self.loaded)
+        what = f"{count} model{'s' if count > 1 else ''} loaded" if count else "ready"
+        return "good", f"{self.engine.title} · {what}"
+
+    @property
+    def missing(self) -> bool:
+        """Whether we looked and found none."""
+        return self.engine is None and self._asked and not self.starting
+
+    @property
+    def writers(self) -> tuple[Model, ...]:
+        """The models that can be asked for text."""
+        return tuple(model for model in self.models if writes_text(model))
+
+    def running(self, name: str) -> RunningModel | None:
+        """The model in memory, None when it is not."""
+        return next((model for model in self.loaded if model.name == name), None)
+
+    async def unload(self, name: str) -> None:
+        """Give the model's memory back."""
+        await (await self.connect()).unload(name)
+        await self._look(start=False)
+
+    async def delete(self, name: str) -> None:
+        """Second click: delete for good. Only what was asked about is deleted."""
+        if name and name == self.deleting:
+            await (await self.connect()).delete(name)
+            self.deleting = ""
+            await self._look(start=False)
+
+
+def writes_text(model: Model) -> bool:
+    """Whether the model can be asked for text; an engine that does not say is trusted."""
+    return not model.capabilities or "completion" in model.capabilities

@@ -1,0 +1,89 @@
+"""What Home shows beside the engine and the jobs: this machine, and what `doctor` finds."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Instance
+from traitlets import Tuple as TupleTrait
+
+from workbench.panels.states._engine import EngineState
+from workbench.panels.states._jobs import JobsState
+from workbench.panels.states._state import State
+
+if TYPE_CHECKING:
+    from workbench.doctor import Check
+
+# What a button of ours can do for a failed check; other commands are shown to be copied.
+REPAIRS = {"workbench engine start": "start", "workbench starter": "starter"}
+
+
+class HomeState(State):
+    """Everything on Home."""
+
+    actions = frozenset({"run_checks", "repair", "play"})
+    engine = Instance(EngineState, ())
+    jobs = Instance(JobsState, ())
+    machine = AnyTrait(None, allow_none=True)
+    disk_free = AnyTrait(None, allow_none=True)
+    checks = TupleTrait(default_value=())
+    checking = Bool(False)
+    opener = AnyTrait(None, allow_none=True)  # called with a model's name to play with
+
+    async def refresh(self) -> None:
+        """Machine, jobs, then the engine: what cannot fail is there first."""
+        await self._look_at_machine()
+        await self.jobs.refresh()
+        try:
+            await self.engine.refresh()
+        finally:
+            if not self.checks and not self.checking:
+                await self.run_checks()
+
+    async def _look_at_machine(self) -> None:
+        from workbench import hardware, settings
+
+        if self.machine is None:  # with a graphics card this asks its tool: once is enough
+            self.machine = await asyncio.to_thread(hardware.machine)
+        _, available = await asyncio.to_thread(hardware.memory)
+        self.machine = replace(self.machine, memory_available=available)
+        self.disk_free = await asyncio.to_thread(
+            lambda: hardware.disk_free(settings.models_folder())
+        )
+
+    @property
+    def memory_share(self) -> float:
+        """How much of this machine's memory is taken, 0 to 1."""
+        if self.machine is None or not self.machine.memory_total:
+            return 0.0
+        return 1 - float(self.machine.memory_available / self.machine.memory_total)
+
+    async def run_checks(self) -> None:
+        """What `workbench doctor` finds."""
+        from workbench import doctor
+
+        self.checking = True
+        try:
+            self.checks = tuple(await doctor.check())
+        finally:
+            self.checking = False
+
+    def play(self, name: str) -> None:
+        """Open this model in the Playground."""
+        if self.opener is not None:
+            self.opener(name)
+
+    def repair_of(self, check: Check) -> str:
+        """The action of ours that does what the check advises; empty when there is none."""
+        return "" if check.ok is not False else REPAIRS.get(check.command or "", "")
+
+    async def repair(self, name: str) -> None:
+        """Do it, and look again."""
+        if name == "start":
+            await self.engine.start()
+        elif name == "starter":
+            await self.jobs.build_starter()
+        await self.run_checks()

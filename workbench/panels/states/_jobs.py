@@ -1,0 +1,106 @@
+"""Long work as the page shows it: the list, and for an opened job its log and its loss curve.
+
+The jobs' room is plain (files and a database), so every call goes to a thread. A curve is read
+on from the last row that is known, never from the beginning again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from traitlets import Dict, Unicode
+from traitlets import Tuple as TupleTrait
+
+from workbench.panels.states._state import State
+
+if TYPE_CHECKING:
+    from workbench.jobs import Job
+
+SHOWN = 12
+CURVE = "loss"
+STARTER = "workbench.train:build_starter"
+LOG_TAIL = 200  # lines
+
+
+class JobsState(State):
+    """`jobs` newest first; `curves` and `opened` by job id."""
+
+    actions = frozenset({"open_log", "cancel", "resume", "build_starter"})
+    jobs = TupleTrait(default_value=())
+    curves = Dict()  # id -> tuple of (step's order, loss)
+    opened = Unicode("")  # the job whose log is shown
+    log = Unicode("")
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._seen: dict[str, int] = {}
+
+    @property
+    def preparing(self) -> Job | None:
+        """The newest job that makes a first model and has not ended."""
+        kinds = {"prepare", "starter"}
+        found = (job for job in self.jobs if job.kind in kinds or job.target == STARTER)
+        return next((job for job in found if not job.ended), None)
+
+    @property
+    def running(self) -> tuple[Job, ...]:
+        return tuple(job for job in self.jobs if not job.ended)
+
+    async def refresh(self) -> None:
+        """The list; curves of what runs; the opened log."""
+        from workbench import jobs
+
+        self.jobs = tuple(await asyncio.to_thread(lambda: jobs.jobs(limit=SHOWN)))
+        for job in self.jobs:
+            if not job.ended or (job.id not in self._seen and CURVE in job.metrics):
+                await self._read_curve(job.id)
+        if self.opened:
+            await self._read_log(self.opened)
+
+    async def _read_curve(self, id: str) -> None:
+        from workbench import jobs
+
+        after = self._seen.get(id, 0)
+        rows = await asyncio.to_thread(jobs.history, id, after)
+        self._seen[id] = rows[-1].id if rows else after
+        values = tuple(row.metrics[CURVE] for row in rows if CURVE in row.metrics)
+        if values:
+            self.curves = {**self.curves, id: (*self.curves.get(id, ()), *values)}
+
+    async def _read_log(self, id: str) -> None:
+        from workbench import jobs
+
+        self.log = await asyncio.to_thread(lambda: jobs.log_text(id, tail=LOG_TAIL))
+
+    async def open_log(self, id: str) -> None:
+        """Show this job's log; the same one again closes it."""
+        if self.opened == id:
+            self.opened = self.log = ""
+        else:
+            await self._read_log(id)
+            self.opened = id
+
+    async def cancel(self, id: str) -> None:
+        """Ask a job to end."""
+        from workbench import jobs
+
+        await asyncio.to_thread(jobs.cancel, id)
+        await self.refresh()
+
+    async def resume(self, id: str) -> None:
+        """Go on from the job's last checkpoint."""
+        from workbench import jobs
+
+        await asyncio.to_thread(jobs.resume, id)
+        await self.refresh()
+
+    async def build_starter(self) -> None:
+        """Train the first model, unless that is being done already."""
+        from workbench import jobs
+
+        await self.refresh()
+        if self.preparing is None:
+            title = "Build the starter model"
+            await asyncio.to_thread(lambda: jobs.submit(STARTER, {}, title=title, kind="prepare"))
+            await self.refresh()

@@ -1,0 +1,242 @@
+/* One piece of a page: the kernel sends safe HTML, we morph the document into it (so that focus,
+ * selection, typed text and opened <details> survive an update), and send back what was done.
+ *
+ *   data-action="name"      click (or change, for a field) -> {action, data: dataset, values}
+ *   data-form               values = all named fields inside the nearest one
+ *   data-keys="ctrl+enter:send"   keys inside press the button with that data-key, or are the
+ *                           action; data-hotkeys: the action, wherever the focus is
+ *   data-copy="#id"         copies that element's text; needs no kernel
+ *   data-follow             a scrolling box that stays at its end while it grows
+ *   role="tablist"          arrow keys, Home and End move between the tabs
+ *   data-focus="key"        takes the focus when the key changes (after an edit was opened)
+ */
+
+const FORBIDDEN = "script,iframe,object,embed,link,meta,base,style,frame,form,audio,video";
+const LINK = /^(https?:|mailto:|#|\/(?!\/))/i;
+
+/* The kernel escapes what models and files say; this is the second wall. */
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  template.content.querySelectorAll(FORBIDDEN).forEach((node) => node.remove());
+  template.content.querySelectorAll("*").forEach((node) => {
+    for (const { name, value } of [...node.attributes]) {
+      const address = /^(href|xlink:href|src|srcset|action|formaction|poster|background)$/i;
+      const bad =
+        /^on/i.test(name) ||
+        (name === "style" && /url\s*\(|expression/i.test(value)) ||
+        (address.test(name) && !(name === "href" && LINK.test(value.trim())));
+      if (bad) node.removeAttribute(name);
+    }
+  });
+  return template.content;
+}
+
+const keyOf = (node) => (node.nodeType === 1 && (node.id || node.dataset.key)) || null;
+
+function morphAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    const kept = (name === "open" && old.tagName === "DETAILS") || name === "data-copied";
+    if (!fresh.hasAttribute(name) && !kept) old.removeAttribute(name);
+  }
+  for (const { name, value } of [...fresh.attributes]) {
+    const user = name === "open" && old.tagName === "DETAILS";
+    if (!user && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+}
+
+/* A field keeps what the user typed until the kernel's own value for it changes. */
+function morphField(old, fresh) {
+  const server = (node) =>
+    node.tagName === "TEXTAREA"
+      ? node.defaultValue
+      : node.type === "checkbox"
+        ? String(node.hasAttribute("checked"))
+        : node.tagName === "SELECT"
+          ? (node.querySelector("option[selected]") || node.options[0] || {}).value || ""
+          : node.getAttribute("value") || "";
+  const [before, after] = [server(old), server(fresh)];
+  return () => {
+    if (before === after) return;
+    if (old.type === "checkbox") old.checked = after === "true";
+    else old.value = after;
+  };
+}
+
+function morph(old, fresh) {
+  if (old.nodeType !== 1) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  const field = /^(INPUT|TEXTAREA|SELECT)$/.test(old.tagName);
+  const settle = field && morphField(old, fresh);
+  morphAttributes(old, fresh);
+  morphChildren(old, fresh);
+  if (settle) settle();
+}
+
+function morphChildren(old, fresh) {
+  const keyed = new Map();
+  for (const node of old.childNodes) if (keyOf(node)) keyed.set(keyOf(node), node);
+  let at = old.firstChild;
+  for (const next of [...fresh.childNodes]) {
+    const key = keyOf(next);
+    let match = key ? keyed.get(key) : null;
+    if (!key && at && !keyOf(at)) match = at;
+    if (match && (match.nodeType !== next.nodeType || match.nodeName !== next.nodeName))
+      match = null;
+    if (match) {
+      if (match !== at) old.insertBefore(match, at);
+      else at = at.nextSibling;
+      morph(match, next);
+    } else {
+      old.insertBefore(next, at);
+    }
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+function valuesOf(node) {
+  const form = node.closest("[data-form]");
+  const values = {};
+  if (form)
+    form.querySelectorAll("[name]").forEach((field) => {
+      values[field.name] = field.type === "checkbox" ? field.checked : field.value;
+    });
+  return values;
+}
+
+function dataOf(node) {
+  const field = /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName);
+  return field ? { ...node.dataset, value: node.value } : { ...node.dataset };
+}
+
+async function copy(button, root) {
+  const source = root.querySelector(button.dataset.copy);
+  const text = source ? source.textContent : "";
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  button.dataset.copied = "yes";
+  setTimeout(() => delete button.dataset.copied, 1600);
+}
+
+function pressed(event) {
+  const parts = [];
+  if (event.ctrlKey || event.metaKey) parts.push("ctrl");
+  if (event.shiftKey) parts.push("shift");
+  return [...parts, event.key.toLowerCase()].join("+");
+}
+
+function bound(text, key) {
+  const pair = (text || "").split(" ").find((entry) => entry.startsWith(key + ":"));
+  return pair ? pair.slice(key.length + 1) : null;
+}
+
+function moveTab(event) {
+  const tabs = [...event.target.closest("[role=tablist]").querySelectorAll("[role=tab]")];
+  const here = tabs.indexOf(event.target.closest("[role=tab]"));
+  const to = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: tabs.length - 1 }[event.key];
+  if (to === undefined || here < 0) return;
+  event.preventDefault();
+  const tab = tabs[(to + tabs.length) % tabs.length];
+  tab.focus();
+  tab.click();
+}
+
+/* Panels are widgets elsewhere in the page; give them the roles that their tabs speak of. */
+function namePanels(el) {
+  el.querySelectorAll("[role=tab][data-panel]").forEach((tab) => {
+    const panel = document.querySelector("." + tab.dataset.panel);
+    if (!panel) return;
+    panel.id = tab.dataset.panel;
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", tab.id);
+    tab.setAttribute("aria-controls", panel.id);
+  });
+}
+
+function render({ model, el }) {
+  el.classList.add("wb-fragment");
+  const send = (node, action) =>
+    model.send({ action, data: dataOf(node), values: valuesOf(node) });
+  let waiting = false;
+  let focused = null;
+  const draw = () => {
+    waiting = false;
+    const follow = [...el.querySelectorAll("[data-follow]")].map((box) => [
+      box,
+      box.scrollHeight - box.scrollTop - box.clientHeight < 60,
+    ]);
+    morphChildren(el, parse(model.get("html")));
+    follow.forEach(([box, stay]) => stay && (box.scrollTop = box.scrollHeight));
+    namePanels(el);
+    const wanted = el.querySelector("[data-focus]");
+    if (wanted && wanted.dataset.focus !== focused) wanted.focus();
+    focused = wanted ? wanted.dataset.focus : null;
+  };
+  const schedule = () => {
+    if (waiting) return;
+    waiting = true;
+    document.hidden ? setTimeout(draw, 100) : requestAnimationFrame(draw);
+  };
+  const FIELDS = "input,select,textarea";
+  const click = (event) => {
+    const node = event.target.closest("[data-action],[data-copy]");
+    if (!node || !el.contains(node) || node.matches(FIELDS)) return;
+    if (node.dataset.copy) return void copy(node, el);
+    if (node.getAttribute("aria-disabled") !== "true") send(node, node.dataset.action);
+  };
+  const change = (event) => {
+    const node = event.target.closest("[data-action]");
+    if (node && node.matches(FIELDS)) send(node, node.dataset.action);
+  };
+  const keydown = (event) => {
+    if (event.isComposing) return;
+    if (event.target.closest("[role=tablist]")) moveTab(event);
+    const holder = event.target.closest("[data-keys]");
+    const action = holder && bound(holder.dataset.keys, pressed(event));
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const button = holder.querySelector(`[data-key="${action}"]`);
+    button ? button.click() : send(event.target, action);
+  };
+  const hotkey = (event) => {
+    const holder = el.querySelector("[data-hotkeys]");
+    if (!holder || holder.offsetParent === null || event.defaultPrevented) return;
+    const action = bound(holder.dataset.hotkeys, pressed(event));
+    if (!action) return;
+    event.preventDefault();
+    send(holder, action);
+  };
+  const seen = () => {
+    model.set("seen", !document.hidden);
+    model.save_changes();
+  };
+  el.addEventListener("click", click);
+  el.addEventListener("change", change);
+  el.addEventListener("keydown", keydown);
+  document.addEventListener("keydown", hotkey);
+  document.addEventListener("visibilitychange", seen);
+  model.on("change:html", schedule);
+  draw();
+  return () => {
+    model.off("change:html", schedule);
+    document.removeEventListener("keydown", hotkey);
+    document.removeEventListener("visibilitychange", seen);
+  };
+}
+
+export default { render };
