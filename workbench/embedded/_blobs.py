@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.errors import InvalidRequest
+from workbench.errors import EngineError, InvalidRequest
 from workbench.protocol import digest_of, parse_digest
 
 TEMPORARY = "tmp-"
@@ -41,6 +41,12 @@ class Blobs:
         writer = BlobWriter(self, Path(name), handle)
         try:
             yield writer
+        except OSError as error:
+            raise EngineError(
+                f"the models folder {self.folder.parent} cannot be written ({error.strerror}); "
+                "free some space or set WORKBENCH_MODELS",
+                500,
+            ) from error
         finally:
             writer.close()
 

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ModelfileError
@@ -61,7 +62,7 @@ def capabilities_of(header: Header, template: str | None, projector: bool) -> tu
     text = template or str(data.get("tokenizer.chat_template", ""))
     go = is_go_template(text)
     tools = re.search(r"\.Tools\b" if go else r"\btools\b", text)
-    suffix = go and re.search(r"\.Suffix\b", text)
+    suffix = "tokenizer.ggml.fim_pre_token_id" in data or (go and re.search(r"\.Suffix\b", text))
     if projector or f"{architecture}.vision.block_count" in data:
         found.append("vision")
     if f"{architecture}.audio.block_count" in data:
@@ -72,8 +73,9 @@ def capabilities_of(header: Header, template: str | None, projector: bool) -> tu
     return tuple(found)
 
 
-def show(model: Installed, verbose: bool) -> dict[str, Any]:
-    """The answer to `show`; empty optional fields are left out."""
+def show(model: Installed, verbose: bool = False, system: str = "") -> dict[str, Any]:
+    """The answer to `show`; empty optional fields are left out. `system` stands in for its own."""
+    model = replace(model, system=system or model.system)
     header = read_header(model.model_path, arrays=True) if verbose else model.header
     info = {name: _plain(value, verbose) for name, value in header.metadata.items()}
     info = {name: value for name, value in info.items() if name not in _HIDDEN}

@@ -14,7 +14,7 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -154,13 +154,19 @@ class Library:
             self._prune(raw)
 
     @contextmanager
-    def hold(self, digests: Iterable[str]) -> Iterator[None]:
-        """Keep these blobs from being removed while unfinished work needs them."""
-        held = list(digests)
-        with self._held_lock:
-            self._held.update(held)
+    def hold(self, digests: Iterable[str]) -> Iterator[Callable[[str], None]]:
+        """Keep these blobs from being removed while work needs them; yields a way to add more."""
+        held: list[str] = []
+
+        def keep(digest: str) -> None:
+            with self._held_lock:
+                held.append(digest)
+                self._held[digest] += 1
+
+        for digest in digests:
+            keep(digest)
         try:
-            yield
+            yield keep
         finally:
             with self._held_lock:
                 self._held.subtract(held)

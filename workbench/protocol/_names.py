@@ -26,13 +26,13 @@ _PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A whole name. `scheme` only says how to reach the host; it is no part of the name."""
+    """A whole name. `scheme` ("" = not said) is how to reach the host and no part of the name."""
 
     host: str
     namespace: str
     model: str
     tag: str
-    scheme: str = field(default="https", compare=False)
+    scheme: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, text: str) -> ModelName:
@@ -40,14 +40,14 @@ class ModelName:
         rest, tag = text, DEFAULT_TAG
         if rest.rfind(":") > rest.rfind("/"):
             rest, _, tag = rest.rpartition(":")
-        scheme, separator, after = rest.partition("://")
-        if separator:
-            rest = after
-        else:
-            scheme = "https"
+        scheme = ""
+        if "://" in rest:
+            scheme, _, rest = rest.partition("://")
+            if scheme not in {"http", "https"}:
+                raise _invalid()
         parts = rest.split("/")
         parts = [DEFAULT_HOST, DEFAULT_NAMESPACE][: max(0, 3 - len(parts))] + parts
-        if len(parts) != 3 or scheme not in {"http", "https"}:
+        if len(parts) != 3:
             raise _invalid()
         named = dict(zip(_PARTS, [*parts, tag], strict=True))
         if not all(_PARTS[part].fullmatch(value) for part, value in named.items()):
