@@ -152,8 +152,8 @@ def save_tokenizer(kind: str, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def randomise(model: Any, seed: int) -> None:
-    """Draw every parameter: matrices for outputs of about 1.5, norms near one, biases near 0."""
+def randomise(model: Any, seed: int, gain: float) -> None:
+    """Draw every parameter: matrices for outputs of about `gain`, norms near 1, biases near 0."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -165,20 +165,30 @@ def randomise(model: Any, seed: int) -> None:
             if parameter.ndim > 1:
                 is_table = "emb" in name or ".wte" in name or ".wpe" in name
                 width = model.config.hidden_size if is_table else parameter.shape[1]
-                gives_logits = "lm_head" in name or (tied and is_table)
-                parameter.copy_(noise * (4 if gives_logits else 1.5) / width**0.5)
+                gives_logits = "lm_head" in name or (tied and is_table and not gemma)
+                parameter.copy_(noise * (4 if gives_logits else gain) / width**0.5)
             elif name.endswith("bias"):
                 parameter.copy_(noise * 0.3)
+            elif gemma:  # its norms add one; the last one makes up for the small table
+                parameter.copy_(noise * 0.3 + (1.5 if name == "model.norm.weight" else 0))
             else:
-                parameter.copy_(noise * 0.3 + (0 if gemma else 1))
+                parameter.copy_(noise * 0.3 + 1)
 
 
 def make_folder(
-    kind: str, folder: Path, *, width: int = 64, seed: int = 0, dtype: Any = None, **changes: Any
+    kind: str,
+    folder: Path,
+    *,
+    width: int = 64,
+    seed: int = 0,
+    gain: float = 1.5,
+    dtype: Any = None,
+    **changes: Any,
 ) -> Path:
     """A folder with a random model of `kind` (a key of KINDS), its tokenizer and configuration.
 
-    `changes` are fields of the configuration. 2 layers of 4 heads by default, 256 positions.
+    `changes` are fields of the configuration; a smaller `gain` makes it less sensitive.
+    2 layers of 4 heads by default, 256 positions.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
@@ -199,7 +209,7 @@ def make_folder(
     config = AutoConfig.for_model(kind, **{**sizes, **settings})
     maker = AutoModel if kind == "bert" else AutoModelForCausalLM
     model = maker.from_config(config, attn_implementation="eager")
-    randomise(model, seed)
+    randomise(model, seed, gain)
     model.tie_weights()
     if dtype is not None:
         model = model.to(dtype)

@@ -119,6 +119,8 @@ def _sentencepiece_bpe(tokenizer: Mapping[str, Any]) -> Vocabulary:
 
 def _scored(piece: Piece, score: float) -> Piece:
     """The same with a score, and known as a byte when it looks like `<0x0A>`."""
+    if piece.kind is Kind.USER_DEFINED:
+        return Piece(piece.text, score, piece.kind)
     if piece.kind is not Kind.NORMAL:
         return Piece(piece.text, 0.0, piece.kind)
     is_byte = len(piece.text) == 6 and piece.text.startswith("<0x") and piece.text.endswith(">")
