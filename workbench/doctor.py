@@ -141,7 +141,8 @@ def _disk() -> Iterator[Check]:
     from workbench.hardware import disk_free
 
     fix = "Free some space: unused models are the quickest to go."
-    for folder in sorted({settings.home(), settings.models_folder()}):
+    home, models = settings.home(), settings.models_folder()
+    for folder in [home] if models.is_relative_to(home) else [home, models]:
         free = disk_free(folder)
         ok = False if free < GB else None if free < 5 * GB else True
         message = f"{free / GB:.1f} GB free at {folder}"

@@ -20,6 +20,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
+def command() -> str:
+    """The installed program."""
+    return COMMAND
+
+
+@pytest.fixture
 def run() -> Run:
     """`run("models", "list", input=…)`: the finished process, its streams as text."""
 
