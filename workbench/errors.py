@@ -7,6 +7,7 @@ WorkbenchError
 ├── GGUFError             a GGUF file is damaged, hostile or not supported
 ├── StoreError            the database cannot be used
 ├── JobError              a job cannot be submitted, found, resumed
+├── TrainingError         a model cannot be trained, or came out wrong
 └── EngineError           an engine answered with an error (knows the HTTP status)
     ├── EngineUnreachable nothing answers, or the connection broke before an answer
     ├── InvalidRequest    the engine refused the request (400 and its kin)
@@ -56,6 +57,10 @@ class StoreError(WorkbenchError):
 
 class JobError(WorkbenchError):
     """A job cannot be submitted, found, cancelled or resumed."""
+
+
+class TrainingError(WorkbenchError):
+    """A model cannot be trained: its settings, its texts or its disk; or it came out wrong."""
 
 
 class EngineError(WorkbenchError):

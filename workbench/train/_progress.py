@@ -1,0 +1,89 @@
+"""A job's context for a part of it, and the calm in which long work runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from workbench.errors import TrainingError
+from workbench.jobs import JobContext, Report
+
+
+class Part(JobContext):
+    """The context of a part of a job: its progress fills `low` to `high` of the whole."""
+
+    def __init__(self, job: JobContext, low: float, high: float, folder: Path | None = None):
+        def report(step: Report) -> None:
+            share = None if step.fraction is None else low + (high - low) * step.fraction
+            job.progress(share, step.message, **step.metrics)
+
+        super().__init__(job.id, folder or job.folder, job.attempt, report=report)
+        self._whole = job
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the whole job is to stop."""
+        return self._whole.cancelled
+
+    def check_cancelled(self) -> None:
+        """Raise JobCancelled when the whole job is to stop."""
+        self._whole.check_cancelled()
+
+
+@contextmanager
+def attached(job: JobContext | None) -> Iterator[JobContext]:
+    """`job`, or for a plain call one that reports to nobody, in a folder that goes away."""
+    if job is not None:
+        yield job
+        return
+    with TemporaryDirectory(prefix="workbench-") as folder:
+        yield JobContext("plain", Path(folder))
+
+
+def subfolder(job: JobContext, name: str) -> Path:
+    """A folder of the job's, made. Raises TrainingError when the disk refuses."""
+    path = job.folder / name
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"The folder {path} cannot be made ({error.strerror}). Set WORKBENCH_HOME to a "
+            "folder that you may write to."
+        ) from error
+    return path
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise TrainingError when the disk has less than `needed` bytes free."""
+    from workbench.hardware import disk_free
+
+    free = disk_free(folder)
+    if 0 < free < needed:  # 0: cannot be told
+        raise TrainingError(
+            f"{folder} has {free >> 20} MB free, and {needed >> 20} MB are needed. Make room, or "
+            "set WORKBENCH_HOME to a folder on a larger disk."
+        )
+
+
+def use_cores() -> int:
+    """Let PyTorch use the cores that this process has; returns their number.
+
+    In a job's process (whose own it is to slow down) work also becomes a little nicer, so that
+    the page which shows it stays quick.
+    """
+    import torch
+
+    from workbench.hardware import usable_cores
+
+    cores = usable_cores()[0]
+    torch.set_num_threads(cores)
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    ours = main is not None and main.name == "workbench.jobs._worker"
+    if ours and hasattr(os, "nice") and os.nice(0) < 5:
+        with suppress(OSError):
+            os.nice(5)
+    return cores
