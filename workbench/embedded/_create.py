@@ -84,6 +84,7 @@ class Creation:
         kind = self._kind(files)
         if kind == "gguf":
             layers = [self._gguf(path, digest) for path, digest in files.items()]
+            _check_roles([layer.kind for layer in layers], base is not None)
             yield {"status": "parsing GGUF"}
         else:
             out, what = folder.with_suffix(".gguf"), "adapter" if base else "model"
@@ -98,13 +99,7 @@ class Creation:
                 async for event in events:
                     yield event
             layers = [self._gguf(what, await asyncio.to_thread(self._library.blobs.add, out))]
-        kinds = [layer.kind for layer in layers]
-        if base is not None and kinds != ["adapter"]:
-            many = len(kinds) > 1
-            wrong = "only one adapter is currently supported" if many else "this is no adapter"
-            raise InvalidRequest(wrong, 400)
-        if base is None and kinds.count("model") != 1:
-            raise InvalidRequest("files must hold one model, beside projectors and adapters", 400)
+            _check_roles([layer.kind for layer in layers], base is not None)
         for layer in layers:
             self._layers = [old for old in self._layers if old.kind != layer.kind or base is None]
             self._layers.append(layer)
@@ -230,6 +225,15 @@ class Creation:
 
     def _one(self, kind: str) -> Layer:
         return next(layer for layer in self._layers if layer.kind == kind)
+
+
+def _check_roles(kinds: list[str], adapter: bool) -> None:
+    if adapter and kinds != ["adapter"]:
+        many = len(kinds) > 1
+        wrong = "only one adapter is currently supported" if many else "this is no adapter"
+        raise InvalidRequest(wrong, 400)
+    if not adapter and kinds.count("model") != 1:
+        raise InvalidRequest("files must hold one model, beside projectors and adapters", 400)
 
 
 def _role(header: Header) -> str:
