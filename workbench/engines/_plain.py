@@ -1,7 +1,7 @@
 """The plain twins: the async clients, driven by one background event loop per process.
 
-There is no second implementation. The loop lives in a daemon thread (anyio's portal), so the
-twins also work where a loop runs already (Jupyter) and from several threads at once; Ctrl-C and
+There is no second implementation. The loop lives in a daemon thread, so the twins also
+work where a loop runs already (Jupyter) and from several threads at once; Ctrl-C and
 a generator that is closed early cancel the request. At exit what still runs is cancelled. A
 forked child gets a loop of its own.
 """
@@ -13,8 +13,7 @@ import inspect
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
@@ -23,7 +22,7 @@ from workbench.errors import EngineError
 from workbench.types import EngineKind
 
 if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
+    import asyncio
 
 A = TypeVar("A", bound=Client)
 P = ParamSpec("P")
@@ -36,43 +35,57 @@ PATIENCE = 5.0  # seconds to wait for a cancelled request to be gone
 THREAD = "workbench-engines"
 
 _lock = threading.Lock()
-_portal: BlockingPortal | None = None
+_loop: asyncio.AbstractEventLoop | None = None
 
 
-def portal() -> BlockingPortal:
-    """The process's background loop, started on first use."""
-    global _portal
-    from anyio.from_thread import start_blocking_portal
+def background() -> asyncio.AbstractEventLoop:
+    """The process's loop, started on first use."""
+    global _loop
+    import asyncio
 
     with _lock:
-        if _portal is None:
-            manager = start_blocking_portal(name=THREAD)
-            _portal = manager.__enter__()
-            atexit.register(_stop, manager, os.getpid())
-        return _portal
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True)
+            thread.start()
+            atexit.register(_stop, _loop, thread, os.getpid())
+        return _loop
 
 
-def _stop(manager: Any, pid: int) -> None:
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, pid: int) -> None:
+    import asyncio
+
+    async def end() -> None:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=1)
+        loop.stop()
+
     if os.getpid() == pid:  # a forked child inherits this call, but not the thread
-        with suppress(SystemExit):
-            manager.__exit__(SystemExit, SystemExit(), None)  # an error: cancel what runs
+        asyncio.run_coroutine_threadsafe(end(), loop)
+        thread.join(2)
+        if not thread.is_alive():
+            loop.close()
 
 
 def _forget() -> None:
-    global _portal, _lock
-    _portal, _lock = None, threading.Lock()
+    global _loop, _lock
+    _loop, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def run(work: Callable[[], Coroutine[Any, Any, R]]) -> R:
+def run(work: Coroutine[Any, Any, R]) -> R:
     """Do `work` in the background loop and wait; an interrupt cancels it."""
-    future = portal().start_task_soon(work)
+    import asyncio
+
+    future = asyncio.run_coroutine_threadsafe(work, background())
     try:
-        result: R = future.result()
-        return result
+        return future.result()
     except BaseException:
         future.cancel()
         raise
@@ -84,9 +97,11 @@ def iterate(source: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     The loop reads ahead into a queue: a hop between threads for every item would cost more
     than the item.
     """
+    import asyncio
+
     queue: Items = SimpleQueue()
     gone = threading.Event()
-    future = portal().start_task_soon(_pump, source, queue, gone)
+    future = asyncio.run_coroutine_threadsafe(_pump(source, queue, gone), background())
     try:
         while True:
             good, item = queue.get()
@@ -141,7 +156,7 @@ class Plain(Generic[A]):
 
     def close(self) -> None:
         """Free the connections. A later call opens new ones."""
-        run(self._inner.close)
+        run(self._inner.close())
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +172,7 @@ def plain_call(
 
     @wraps(method)
     def call(self: Plain[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return run(partial(method, self._inner, *args, **kwargs))
+        return run(method(self._inner, *args, **kwargs))
 
     _show_as(call, method)
     return call
