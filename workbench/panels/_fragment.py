@@ -76,11 +76,9 @@ class Part(ipywidgets.Box):  # type: ignore[misc]
         self._waiting = False
         try:
             self.fragment.html = render(self._template, state=self._state)
+            self.children = (self.fragment,)
         except Exception as error:
             self.fail(error)
-        else:
-            if self.children != (self.fragment,):
-                self.children = (self.fragment,)
 
     def fail(self, error: BaseException) -> None:
         """Show the error in this place, with its details and a way back."""

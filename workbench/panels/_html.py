@@ -95,7 +95,10 @@ def polyline(values: Sequence[float], width: float = 600, height: float = 100) -
     """The `d` of an SVG path through the values, at most 200 points, lowest at the bottom."""
     points = [value for value in values if math.isfinite(value)]
     step = max(1, math.ceil(len(points) / 200))
-    points = points[::step] + ([points[-1]] if points and len(points) % step != 1 else [])
+    if (len(points) - 1) % step:
+        points = [*points[::step], points[-1]]
+    else:
+        points = points[::step]
     if len(points) < 2:
         return ""
     low, high = min(points), max(points)

@@ -117,8 +117,8 @@ class EngineState(State):
         if self.engine is None:
             return "bad", "Engine stopped"
         count = len(self.loaded)
-        what = f"{count} model{'s' if count > 1 else ''} loaded" if count else "ready"
-        return "good", f"{self.engine.title} · {what}"
+        words = f"{count} model{'s' if count > 1 else ''} loaded" if count else "Engine ready"
+        return "good", words
 
     @property
     def missing(self) -> bool:

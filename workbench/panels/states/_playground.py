@@ -85,7 +85,8 @@ class PlaygroundState(State):
     @property
     def running(self) -> RunningModel | None:
         """The chosen model in memory, None when it is not loaded."""
-        return self.engine.running(self.model)
+        found: RunningModel | None = self.engine.running(self.model)
+        return found
 
     @property
     def thinks(self) -> bool:

@@ -32,7 +32,7 @@ function parse(html) {
   return template.content;
 }
 
-const keyOf = (node) => (node.nodeType === 1 && (node.id || node.dataset.key)) || null;
+const keyOf = (node) => (node.nodeType === 1 && (node.dataset.key || node.id)) || null;
 
 function morphAttributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
