@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("gemma3_text", {}),
     "gemma3, stretched": (
         "gemma3_text",
-        {"rope_parameters": {"full_attention": GLOBAL, "sliding_attention": THETA}},
+        {"rope_parameters": {"full_attention": GLOBAL, "sliding_attention": {"rope_theta": 3e3}}},
     ),
     "phi3": ("phi3", {}),
     "phi3, partly rotated": ("phi3", {"partial_rotary_factor": 0.5}),
@@ -109,6 +110,47 @@ def test_bf16_weights_in_shards(tmp_path: Path) -> None:
     assert agreement(expected, path, tokens).kl < 2e-2
 
 
+@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model."])
+def test_the_text_half_of_a_gemma_that_sees(prefix: str, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = make_folder("gemma3_text", tmp_path / "hf")
+    expected = read_header(convert(folder, tmp_path / "text.gguf"))
+    config = json.loads((folder / "config.json").read_text())
+    whole = {"model_type": "gemma3", "text_config": config, "vision_config": {"hidden_size": 8}}
+    (folder / "config.json").write_text(json.dumps(whole))
+    tensors = load_file(folder / "model.safetensors")
+    tensors = {name.replace("model.", prefix, 1): one for name, one in tensors.items()}
+    tensors["vision_tower.encoder.weight"] = next(iter(tensors.values()))
+    save_file(tensors, folder / "model.safetensors")
+    found = read_header(convert(folder, tmp_path / "whole.gguf"))
+    assert {one.name: one.shape for one in found.tensors} == {
+        one.name: one.shape for one in expected.tensors
+    }
+    assert found.get("attention.sliding_window") == 16
+
+
+def test_senseless_configurations_are_refused(llama_folder: Path, tmp_path: Path) -> None:
+    """Any value in any field: a file or a GGUFError, never another error."""
+    folder = _copy(llama_folder, tmp_path / "hf")
+    original = json.loads((folder / "config.json").read_text())
+    odd = [0, -1, 1, 2**40, 1e400, -0.5, "x", None, [], {}, True, [[]], {"rope_type": []}]
+    dice = random.Random(5)
+    refused = 0
+    for _ in range(80):
+        changes = {key: dice.choice(odd) for key in dice.sample(sorted(original), 2)}
+        if dice.random() < 0.5:
+            kind = dice.choice(["llama3", "yarn", "linear", "longrope", "dynamic"])
+            rope = {"rope_type": kind, "factor": dice.choice(odd), "rope_theta": dice.choice(odd)}
+            changes["rope_parameters"] = rope | {"short_factor": dice.choice(odd)}
+        (folder / "config.json").write_text(json.dumps({**original, **changes}))
+        try:
+            convert(folder, tmp_path / "m.gguf")
+        except GGUFError:
+            refused += 1
+    assert refused > 20
+
+
 def test_older_configurations_are_read(llama_folder: Path, tmp_path: Path) -> None:
     """`rope_theta` and `rope_scaling` at the top, as Transformers 4 wrote them."""
     folder = _copy(llama_folder, tmp_path / "old")
@@ -164,6 +206,14 @@ def _drop_layer(folder: Path) -> None:
     )
 
 
+def _drop_head(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["lm_head.weight"]
+    save_file(tensors, folder / "model.safetensors")
+
+
 def _huge_weights(folder: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
@@ -194,6 +244,7 @@ BROKEN = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "save_pretrained"),
     "weights cut short": (_cut_weights, "not a usable safetensors"),
     "a layer's part is missing": (_drop_layer, "lacks"),
+    "no output matrix": (_drop_head, "lm_head"),
     "values beyond float16": (_huge_weights, "bf16"),
     "an index points outside": (_outside_index, "not a file beside"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),

@@ -18,7 +18,7 @@ import numpy as np
 
 from workbench.errors import GGUFError
 from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
-from workbench.gguf._convert import DTYPES, name_map, plain_name, write_tensors
+from workbench.gguf._convert import DTYPES, name_map, plain_name, sensible, write_tensors
 from workbench.gguf._families import FAMILIES, Family, family_of
 from workbench.gguf._output import Progress, replacing
 from workbench.gguf._reader import read_header
@@ -48,7 +48,7 @@ def convert_adapter(
     _check_kind(settings)
     config, family = _base(Path(base))
     tensors = _pairs(tensors_of(folder, prefix="adapter_model"), settings, config, family)
-    with replacing(out) as temporary:
+    with replacing(out) as temporary, sensible(folder):
         writer = GGUFWriter(temporary, family.architecture)
         try:
             writer.add_type("adapter")

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Config(Mapping[str, Any]):
     def number(self, *names: str, default: float | None = None) -> float:
         """The first of `names` that is set, as a float."""
         value = self._first(names, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise GGUFError(f"{self.source}: {names[0]} must be a number, not {value!r}.")
         return float(value)
 

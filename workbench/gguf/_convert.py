@@ -7,7 +7,9 @@ stay float32, as llama.cpp wants them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ def convert(
     config = Config(read_json(folder / "config.json"), str(folder / "config.json"))
     family = family_of(config)
     tensors = gguf_tensors(family, config, tensors_of(folder))
-    with replacing(out) as temporary:
+    with replacing(out) as temporary, sensible(folder):
         writer = GGUFWriter(temporary, family.architecture)
         try:
             writer.add_type("model")
@@ -54,12 +56,21 @@ def convert(
             rows = tensors["token_embd.weight"].shape[0]
             writer.add_vocab_size(rows)
             add_tokenizer(writer, folder, rows)
-            if family.architecture == "bert":
+            if family.architecture == "bert" or (folder / "modules.json").is_file():
                 writer.add_pooling_type(_pooling(folder))
             write_tensors(writer, tensors, DTYPES[dtype], progress)
         finally:
             writer.close()
     return out
+
+
+@contextmanager
+def sensible(folder: Path) -> Iterator[None]:
+    """Numbers of a configuration that lead nowhere (a factor of -1, …) become a GGUFError."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, struct.error) as error:
+        raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
 
 
 def _name(folder: Path, config: Config) -> str:
@@ -83,6 +94,9 @@ def gguf_tensors(family: Family, config: Config, tensors: Mapping[str, Lazy]) ->
             raise GGUFError(f"The tensor {original!r} has no place in a {family.architecture}.")
         result[target] = family.change(name, tensor, config)
     _check_whole(result, blocks)
+    is_generator = "CausalLM" in str(config.get("architectures"))
+    if is_generator and not tied and "output.weight" not in result:
+        raise GGUFError("The model lacks its output matrix, lm_head. Is a file missing?")
     return result
 
 
