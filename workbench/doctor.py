@@ -14,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from workbench.types import Model
 
 GB = 1_000_000_000
-_NAMES = "HOME DATABASE_URL ENGINE MODELS ENGINE_IDLE MAX_JOBS CANCEL_SECONDS JOB"
-VARIABLES = tuple(f"WORKBENCH_{name}" for name in _NAMES.split())
 WHOLE_NUMBERS = {"WORKBENCH_MAX_JOBS": 1, "WORKBENCH_CANCEL_SECONDS": 0} | dict.fromkeys(
     ("MAX_OPTIMIZATION_ITERATIONS", "OPTIMIZATION_TIMEOUT_MINUTES"), 1
 )
@@ -118,10 +118,12 @@ def _settings() -> Iterator[Check]:
         wrong.append("WORKBENCH_MODELS is Ollama's own folder, which Ollama tidies up by itself.")
     message = " ".join(wrong) or "the environment makes sense"
     yield Check("settings", not wrong, message, "Set them right, or unset them.")
-    for name in sorted(os.environ.keys() - set(VARIABLES)):
-        if name.startswith("WORKBENCH_"):
-            near = get_close_matches(name, VARIABLES, n=1) or [f"one of {', '.join(VARIABLES)}"]
-            yield Check("settings", None, f"{name} means nothing.", f"Did you mean {near[0]}?")
+    sources = (file.read_text("utf-8") for file in Path(__file__).parent.rglob("*.py"))
+    known = {name for text in sources for name in re.findall(r"WORKBENCH_[A-Z_]+\b", text)}
+    for name in sorted(name for name in os.environ if name.startswith("WORKBENCH_")):
+        if name not in known:
+            near = " or ".join(get_close_matches(name, known, n=2)) or "one of the documented"
+            yield Check("settings", None, f"{name} means nothing.", f"Did you mean {near}?")
 
 
 def _store() -> Iterator[Check]:
@@ -204,15 +206,23 @@ async def _answers(engine: AsyncEngine, model: Model) -> Check:
 
 
 def _engine_process() -> Iterator[Check]:
+    import psutil
+
     from workbench.engines import engine_status
 
+    file = settings.home() / "engine" / "engine.json"
     status = engine_status()
     if status is not None:
         yield Check("engine process", True, f"process {status.pid} at {status.url}")
-    elif (settings.home() / "engine" / "engine.json").exists():
-        fix = "Nothing is lost, and the next use starts a new one; engine.log may say why."
-        message = "The embedded engine was killed, or the machine restarted."
-        yield Check("engine process", None, message, fix, "workbench engine start")
+    elif file.exists():
+        pid = json.loads(file.read_bytes())["pid"]
+        hangs = False
+        with suppress(psutil.Error):
+            hangs = "workbench.embedded" in psutil.Process(pid).cmdline()
+        message = "The engine does not answer." if hangs else "The last engine was killed."
+        fix = "Models stay, and the next use starts a new one; engine/engine.log may say why."
+        command = f"workbench engine {'stop' if hangs else 'start'}"
+        yield Check("engine process", False if hangs else None, message, fix, command)
 
 
 def _model_files(thorough: bool) -> Iterator[Check]:
@@ -232,7 +242,7 @@ def _model_files(thorough: bool) -> Iterator[Check]:
                 if blob not in faults:
                     faults[blob] = _fault(root / "blobs" / blob, layer["size"], thorough)
                 wrong += [f"{blob[:19]} {faults[blob]}"] if faults[blob] else []
-        except (ValueError, KeyError, TypeError, OSError, WorkbenchError):
+        except (ValueError, KeyError, TypeError, OSError, RecursionError, WorkbenchError):
             wrong = ["its manifest is damaged"]
         if wrong:
             sound = False
