@@ -122,8 +122,11 @@ async def _upload(
         sent = 0
         async with aclosing(_pieces(path)) as pieces:
             async for piece in pieces:
-                yield piece
                 sent += len(piece)
+                if sent <= total:
+                    yield piece
+        if sent != total:
+            raise InvalidRequest(f"{path} changed while it was sent. Wait until it is complete.")
 
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(total)}
     post = http.send("POST", address, content, headers=headers, read=LONG)
