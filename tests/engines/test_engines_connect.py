@@ -154,6 +154,17 @@ class TestOwnEngine:
             assert again.version()
         assert running().pid != killed.pid
 
+    def test_an_engine_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        connect()
+        hung = running()
+        os.kill(hung.pid, signal.SIGSTOP)
+        for name, seconds in (("ANSWER", 0.3), ("START", 2), ("END", 0.5)):
+            monkeypatch.setattr(_find, name, seconds)
+        with pytest.raises(EngineUnreachable, match=f"process {hung.pid}.*does not answer"):
+            connect()
+        assert stop_engine() is True
+        assert not psutil.pid_exists(hung.pid)
+
     def test_it_outlives_whoever_started_it(self) -> None:
         code = "import workbench\nworkbench.connect()"
         subprocess.run([sys.executable, "-c", code], check=True, timeout=90)

@@ -202,11 +202,17 @@ class TestLeavingEarly:
         engine.stream_generate("m", "hi").close()
         assert not server.asked
 
-    def test_an_interrupt_while_waiting(self, engine: Engine, server: ScriptedServer) -> None:
+    @pytest.mark.parametrize("streams", [True, False])
+    def test_an_interrupt_while_waiting(
+        self, engine: Engine, server: ScriptedServer, streams: bool
+    ) -> None:
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            engine.generate("m", "hi")
+            if streams:
+                list(engine.stream_generate("m", "hi"))
+            else:
+                engine.generate("m", "hi")
         assert server.asked[0].gone.wait(10)
 
     async def test_cancelling_a_task(self, server: ScriptedServer) -> None:

@@ -22,7 +22,7 @@ from workbench.engines._errors import excerpt
 from workbench.engines._http import is_loopback
 from workbench.engines._ollama import ADVICE, AsyncEngine
 from workbench.engines._twins import Engine
-from workbench.errors import EngineUnreachable
+from workbench.errors import EngineUnreachable, SettingsError
 from workbench.types import EngineKind
 
 if TYPE_CHECKING:
@@ -183,10 +183,16 @@ def _start(log: Path) -> str:
                     f"The engine ended while it started. {_last_lines(log, before)}"
                 )
             process = None  # it found another one, which answers soon or is about to end
-            time.sleep(0.5)
+            time.sleep(1)
         time.sleep(0.05)
+    other = _announced()
     if process is not None:
         process.terminate()
+    if other is not None:
+        raise EngineUnreachable(
+            f"The engine (process {other[0].pid}) runs and does not answer. End it with: "
+            "workbench engine stop"
+        )
     raise EngineUnreachable(f"The engine did not start in {START:g} s. {_last_lines(log, before)}")
 
 
@@ -222,8 +228,9 @@ def _announced() -> tuple[psutil.Process, dict[str, Any]] | None:
     try:
         facts = json.loads((_folder() / "engine.json").read_text("utf-8"))
         process = psutil.Process(facts["pid"])
-        ours = "workbench.embedded" in process.cmdline() and is_loopback(facts["url"])
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        facts["url"] = settings.engine_url(facts["url"])  # of a wildcard, this machine's address
+        ours = "workbench.embedded" in process.cmdline()
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error, SettingsError):
         return None
     return (process, facts) if ours else None
 
