@@ -116,34 +116,34 @@ def test_senseless_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         submit("job_targets:add")
 
 
-@pytest.mark.parametrize(
-    ("target", "arguments", "words"),
-    [
-        ("job_targets:absent", {}, "The module 'job_targets' has no function 'absent'."),
-        ("job_targets.deeper:f", {}, "There is no module 'job_targets.deeper'"),
-        ("job_targets:CONSTANT", {}, "is no function, but a int"),
-        ("job_targets:add", {"c": 1}, "The arguments do not fit job_targets:add(job"),
-        ("job_targets:add", {"job": 1, "a": 1}, "The arguments do not fit"),
-        ("job_targets:fail", {"how": "ours"}, "invalid model name"),
-        ("job_targets:fail", {"how": "theirs"}, "ValueError: first line"),
-        ("job_targets:fail", {"how": "silent"}, "RuntimeError"),
-        ("job_targets:fail", {"how": "exit"}, "SystemExit: 3"),
-        ("job_targets:fail", {"how": "nul"}, "ValueError: ab?"),
-        ("job_targets:give", {"what": "object"}, "What a job returns must be JSON"),
-        ("job_targets:give", {"what": "nan"}, "What a job returns must be JSON"),
-        ("job_targets:give", {"what": "bytes"}, "What a job returns must be JSON"),
-        ("job_targets:give", {"what": "surrogate"}, "What a job returns must be JSON"),
-        ("job_targets:give", {"what": "deep"}, "What a job returns must be JSON"),
-        ("job_targets:give", {"what": "large"}, "2.0 MB of JSON"),
-    ],
-)
-def test_failures_in_one_sentence(target: str, arguments: dict[str, Any], words: str) -> None:
-    job = run(target, arguments)
-    assert job.state == "failed"
-    assert job.error is not None
-    assert words in job.error
-    assert "\n" not in job.error
-    assert "Traceback" in log_text(job.id)
+FAILURES: list[tuple[str, dict[str, Any], str]] = [
+    ("job_targets:absent", {}, "The module 'job_targets' has no function 'absent'."),
+    ("job_targets.deeper:f", {}, "There is no module 'job_targets.deeper'"),
+    ("job_targets:CONSTANT", {}, "is no function, but a int"),
+    ("job_targets:add", {"c": 1}, "The arguments do not fit job_targets:add(job"),
+    ("job_targets:add", {"job": 1, "a": 1}, "The arguments do not fit"),
+    ("job_targets:fail", {"how": "ours"}, "invalid model name"),
+    ("job_targets:fail", {"how": "theirs"}, "ValueError: first line"),
+    ("job_targets:fail", {"how": "silent"}, "RuntimeError"),
+    ("job_targets:fail", {"how": "exit"}, "SystemExit: 3"),
+    ("job_targets:fail", {"how": "nul"}, "ValueError: ab?"),
+    ("job_targets:give", {"what": "object"}, "What a job returns must be JSON"),
+    ("job_targets:give", {"what": "nan"}, "What a job returns must be JSON"),
+    ("job_targets:give", {"what": "bytes"}, "What a job returns must be JSON"),
+    ("job_targets:give", {"what": "surrogate"}, "What a job returns must be JSON"),
+    ("job_targets:give", {"what": "deep"}, "What a job returns must be JSON"),
+    ("job_targets:give", {"what": "large"}, "2.0 MB of JSON"),
+]
+
+
+def test_failures_in_one_sentence() -> None:
+    submitted = [submit(target, arguments).id for target, arguments, _ in FAILURES]
+    for id, (target, _, words) in zip(submitted, FAILURES, strict=True):
+        job = wait(id, PATIENCE)
+        assert (job.target, job.state, job.result) == (target, "failed", None)
+        assert words in (job.error or "")
+        assert "\n" not in (job.error or "")
+        assert "Traceback" in log_text(job.id)
 
 
 def test_processes_that_die_by_themselves() -> None:

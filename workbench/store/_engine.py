@@ -113,7 +113,7 @@ def _open(url: URL) -> Engine:
     else:
         made = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
     try:
-        with in_words(url):
+        with in_words(url, opening=True):
             with made.execution_options(**{_READ_ONLY: True}).connect() as connection:
                 current = is_current(connection)
             if not current:
@@ -167,4 +167,5 @@ def _forget_after_fork() -> None:
         known.engine.dispose(close=False)
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_after_fork)

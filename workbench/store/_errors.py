@@ -21,6 +21,9 @@ _ADVICE = {
     "write, or set WORKBENCH_HOME to a folder of your own",
     "is full": "cannot grow: the disk is full. Free some space and try again",
     "disk i/o": "cannot be read or written: the disk is full or failing. Check it and try again",
+    "no space left": "cannot grow: its server's disk is full. Free some space and try again",
+    "permission denied": "does not let this user make or use its tables. Ask for the right to, or "
+    "set WORKBENCH_DATABASE_URL to another database",
     "is locked": "has been busy for too long. Another program holds it; try again, or close that "
     "program",
     "connection": "does not answer. Check that the server runs and that WORKBENCH_DATABASE_URL "
@@ -29,13 +32,16 @@ _ADVICE = {
 
 
 @contextmanager
-def in_words(url: URL) -> Iterator[None]:
-    """Turn what the database's driver raises into a StoreError that says what to do."""
+def in_words(url: URL, *, opening: bool = False) -> Iterator[None]:
+    """Turn what the database's driver raises into a StoreError that says what to do.
+
+    Once it is open, a refused row or statement stays as it is: a mistake of ours, or expected.
+    """
     try:
         yield
-    except (IntegrityError, ProgrammingError):
-        raise  # a mistake in our own code, or one that the caller expects
     except DBAPIError as error:
+        if isinstance(error, IntegrityError | ProgrammingError) and not opening:
+            raise
         raise StoreError(_sentence(url, str(error.orig))) from error
 
 
