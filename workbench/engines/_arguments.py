@@ -26,18 +26,16 @@ Files = Mapping[str, Path] | Path | str
 
 
 class Ask(TypedDict, total=False):
-    """`format` is "json" or a JSON schema; None means the engine's default throughout."""
+    """What every question may say; None means the engine's default.
+
+    `format` is "json" or a JSON schema; `keep_alive` seconds or "10m", negative for ever.
+    """
 
     format: Literal["json"] | Mapping[str, Any] | None
     options: Options | None
     think: bool | Literal["low", "medium", "high", "max"] | None
     logprobs: bool | None
     top_logprobs: int | None
-
-
-class Keep(TypedDict, total=False):
-    """Seconds, or a duration such as "10m"; negative keeps for ever, 0 unloads."""
-
     keep_alive: float | str | None
 
 
@@ -51,18 +49,6 @@ class Prompt(Ask, total=False):
 
 class Chat(Ask, total=False):
     tools: Sequence[Mapping[str, Any]] | None
-
-
-class KeptPrompt(Prompt, Keep, total=False): ...
-
-
-class KeptChat(Chat, Keep, total=False): ...
-
-
-class Embed(Keep, total=False):
-    truncate: bool | None
-    dimensions: int | None
-    options: Options | None
 
 
 class Create(TypedDict, total=False):
@@ -79,16 +65,8 @@ class Create(TypedDict, total=False):
     quantize: str | None
 
 
-_SYNONYMS = {
-    "max_tokens": "num_predict",
-    "max_new_tokens": "num_predict",
-    "n_predict": "num_predict",
-    "n_ctx": "num_ctx",
-    "context_length": "num_ctx",
-    "repetition_penalty": "repeat_penalty",
-    "n_gpu_layers": "num_gpu",
-    "n_threads": "num_thread",
-}
+_SYNONYMS = {"max_tokens": "num_predict", "max_new_tokens": "num_predict", "n_ctx": "num_ctx",
+             "context_length": "num_ctx", "repetition_penalty": "repeat_penalty"}  # fmt: skip
 
 
 def advised(method: Callable[P, R]) -> Callable[P, R]:

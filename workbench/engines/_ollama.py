@@ -12,16 +12,7 @@ from contextlib import aclosing
 from typing import Any, Unpack
 
 from workbench.engines import _create, _parse
-from workbench.engines._arguments import (
-    Create,
-    Embed,
-    KeptChat,
-    KeptPrompt,
-    Options,
-    Turn,
-    advised,
-    whole,
-)
+from workbench.engines._arguments import Chat, Create, Options, Prompt, Turn, advised, whole
 from workbench.engines._http import LONG, Body, Client, Transport
 from workbench.errors import InvalidRequest
 from workbench.settings import engine_url
@@ -75,7 +66,7 @@ class AsyncEngine(Client):
 
     @advised
     def stream_generate(
-        self, model: str, prompt: str, **more: Unpack[KeptPrompt]
+        self, model: str, prompt: str, **more: Unpack[Prompt]
     ) -> AsyncGenerator[Chunk, None]:
         """Answer a prompt. `raw` skips the model's template."""
         images = _parse.images(more.get("images"))
@@ -84,7 +75,7 @@ class AsyncEngine(Client):
 
     @advised
     def stream_chat(
-        self, model: str, messages: Sequence[Turn], **more: Unpack[KeptChat]
+        self, model: str, messages: Sequence[Turn], **more: Unpack[Chat]
     ) -> AsyncGenerator[Chunk, None]:
         """Answer a conversation."""
         turns = [_parse.turn(message) for message in messages]
@@ -95,11 +86,19 @@ class AsyncEngine(Client):
 
     @advised
     async def embed(
-        self, model: str, inputs: str | Sequence[str], **more: Unpack[Embed]
+        self,
+        model: str,
+        inputs: str | Sequence[str],
+        *,
+        truncate: bool = True,
+        dimensions: int | None = None,
+        options: Options | None = None,
+        keep_alive: float | str | None = None,
     ) -> Embeddings:
-        """A vector of norm 1 for each input, in their order. Long inputs are cut (`truncate`)."""
+        """A vector of norm 1 for each input, in their order. `truncate` cuts what is too long."""
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        body = {"model": model, "input": texts, **more}
+        body = {"model": model, "input": texts, "truncate": truncate, "dimensions": dimensions}
+        body |= {"options": options, "keep_alive": keep_alive}
         answer = await self._http.json("POST", "/api/embed", body, read=LONG)
         return _parse.embeddings(answer, len(texts))
 

@@ -76,6 +76,7 @@ class AsyncOpenAIEngine(Client):
         self, model: str, messages: Sequence[Turn], **more: Unpack[Chat]
     ) -> AsyncGenerator[Chunk, None]:
         """Answer a conversation."""
+        _refuse({"keep_alive"} if more.get("keep_alive") is not None else set())
         body = {
             "messages": [words.message(turn) for turn in messages],
             "tools": more.get("tools") or None,
@@ -94,12 +95,7 @@ class AsyncOpenAIEngine(Client):
         """Answer a prompt, as a chat of one turn; `raw` or a `suffix` continue the bare text."""
         given = {name for name, value in more.items() if value}
         bare = bool(given & {"raw", "suffix"})
-        refused = given - {"raw", "suffix", "options"} if bare else given & {"template"}
-        if refused:
-            what = "a bare text (raw, suffix)" if bare else "a prompt"
-            raise InvalidRequest(
-                f"Over the OpenAI protocol {what} takes no {min(refused)}; leave it out."
-            )
+        _refuse(given - {"raw", "suffix", "options"} if bare else given & {"template"})
         if bare:
             body = {"prompt": prompt, "suffix": more.get("suffix")}
             body |= words.sampling(more.get("options"), hosted=False)
@@ -142,3 +138,10 @@ class AsyncOpenAIEngine(Client):
         if not assembly.complete:
             raise self._http.broken("it ended without its last event")
         yield assembly.last()
+
+
+def _refuse(names: set[str]) -> None:
+    if names:
+        raise InvalidRequest(
+            f"{min(names)} cannot be had this way over the OpenAI protocol; leave it out."
+        )
