@@ -187,6 +187,11 @@ class TestOwnEngine:
             start_engine()
         assert "disaster" not in str(caught.value)
 
+    def test_a_home_that_cannot_be_written(self) -> None:
+        (settings.home() / "engine").write_text("in the way")
+        with pytest.raises(EngineUnreachable, match="can be written"):
+            connect()
+
     def test_a_start_that_takes_too_long_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
         spawned = []

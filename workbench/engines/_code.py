@@ -24,20 +24,11 @@ from workbench.types import Message
 
 WIDTH = 88  # characters of a line of code
 
-_REPLY = "reply = {}\nprint(reply.text)"
-_TOKENS = 'for chunk in {}:\n    print(chunk.text, end="", flush=True)'
-_STEPS = "for step in {}:\n    print(step.status, step.fraction)"
-_AROUND = {
-    "generate": _REPLY,
-    "chat": _REPLY,
-    "stream_generate": _TOKENS,
-    "stream_chat": _TOKENS,
-    "create": _STEPS,
-    "pull": _STEPS,
-    "embed": "vectors = {}.vectors",
-    "models": "models = {}",
-    "running": "running = {}",
-    "show": "details = {}",
+_AROUND = {  # what to do with the answer; {} is the call
+    "Reply": "reply = {}\nprint(reply.text)",
+    "Generator[Chunk, None]": 'for chunk in {}:\n    print(chunk.text, end="", flush=True)',
+    "Generator[Progress, None]": "for step in {}:\n    print(step.status, step.fraction)",
+    "None": "{}",
 }
 
 
@@ -64,7 +55,8 @@ def code_for(
         raise InvalidRequest(f"{kind}(): {error}.") from None
     parts = [_argument(shown, name, value) for name, value in given.items() if name != "self"]
     call = _call(f"engine.{kind}", [part for part in parts if part])
-    return f"{_beginning(engine)}\n{_AROUND.get(kind, '{}').replace('{}', call, 1)}\n"
+    around = _AROUND.get(str(shown.return_annotation), "answer = {}")
+    return f"{_beginning(engine)}\n{around.replace('{}', call, 1)}\n"
 
 
 def _beginning(engine: Any) -> str:

@@ -22,7 +22,7 @@ from workbench.engines._errors import excerpt
 from workbench.engines._http import is_loopback
 from workbench.engines._ollama import ADVICE, AsyncEngine
 from workbench.engines._twins import Engine
-from workbench.errors import EngineUnreachable, SettingsError
+from workbench.errors import EngineError, EngineUnreachable, SettingsError
 from workbench.types import EngineKind
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def start_engine() -> str:
     status = engine_status()
     if status is not None:
         return status.url
-    _folder().mkdir(exist_ok=True, mode=0o700)
     try:
+        _folder().mkdir(exist_ok=True, mode=0o700)
         with FileLock(_folder() / "start.lock", timeout=START):
             return _start(_folder() / "engine.log")
     except Timeout:
@@ -146,6 +146,10 @@ def start_engine() -> str:
             "Another process has been starting the engine for a minute. Look at "
             f"{_folder() / 'engine.log'}, or end it with: workbench engine stop"
         ) from None
+    except OSError as error:
+        raise EngineUnreachable(
+            f"The engine cannot be started ({error}). Check that {_folder()} can be written."
+        ) from error
 
 
 def stop_engine() -> bool:
@@ -158,12 +162,13 @@ def stop_engine() -> bool:
     process, _ = known
     try:
         process.terminate()
-        process.wait(END)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(END)
+        if process not in psutil.wait_procs([process], timeout=END)[0]:
+            process.kill()
+            process.wait(END)
     except psutil.NoSuchProcess:
         pass
+    except psutil.Error as error:  # another user's, or stuck in the kernel
+        raise EngineError(f"The engine's process cannot be ended: {error}.") from error
     return True
 
 
