@@ -137,7 +137,7 @@ def test_a_healthy_engine(engine: str) -> None:
         assert verdict(found, name) is True, found[name]
     assert engine in found["engine"][0].message and "embedded" in found["engine"][0].message
     (item,) = found["embedding model"]
-    assert item.ok is None and item.command == "workbench models pull all-minilm"
+    assert item.ok is None and item.command == "workbench starter --embedding"
 
 
 def test_damaged_models(engine: str) -> None:

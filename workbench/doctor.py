@@ -17,7 +17,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
     from workbench.types import Model
 
 GB = 1_000_000_000
-WHOLE_NUMBERS = {"WORKBENCH_MAX_JOBS": 1, "WORKBENCH_CANCEL_SECONDS": 0} | dict.fromkeys(
-    ("MAX_OPTIMIZATION_ITERATIONS", "OPTIMIZATION_TIMEOUT_MINUTES"), 1
-)
+POSITIVE = ("WORKBENCH_MAX_JOBS", "MAX_OPTIMIZATION_ITERATIONS", "OPTIMIZATION_TIMEOUT_MINUTES")
+# an Ollama before 0.30 tells the family and not the capabilities
 EMBEDDING_FAMILIES = ("bert", "nomic-bert", "xlm-roberta")
 
 
@@ -49,29 +47,23 @@ class Check:
     command: str | None = None
 
 
+Look = Callable[[], Iterator[Check]]
+
+
 async def check(*, thorough: bool = False) -> list[Check]:
     """All findings, in the order in which a person would repair them."""
-    found = await _each("home", _home)
-    found += await _each("settings", _settings)
-    if found[0].ok is not False:
-        found += await _rest(thorough)
-    found += await _each("packages", _packages)
+    found = await _each("home", _home) + await _each("settings", _settings)
+    looks: list[tuple[str, Look]] = []
+    if found[0].ok is not False:  # all the others need a home
+        found += await _engine(thorough)
+        looks = [("model files", partial(_model_files, thorough)), ("store", _store)]
+        looks += [("jobs", _jobs), ("disk", _disk), ("memory", _memory), ("speed", _speed)]
+    for name, look in [*looks, ("packages", _packages)]:
+        found += await _each(name, look)
     return [Check(item.name, True, item.message) if item.ok else item for item in found]
 
 
-async def _rest(thorough: bool) -> list[Check]:
-    """The checks that need a home."""
-    found = await _engine(thorough)
-    for name, look in (
-        ("model files", partial(_model_files, thorough)),
-        *(("store", _store), ("jobs", _jobs)),
-        *(("disk", _disk), ("memory", _memory), ("speed", _speed)),
-    ):
-        found += await _each(name, look)
-    return found
-
-
-async def _each(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
+async def _each(name: str, look: Look) -> list[Check]:
     try:
         return await asyncio.to_thread(lambda: list(look()))
     except Exception as error:
@@ -86,27 +78,25 @@ def _failed(name: str, error: Exception) -> Check:
 def _home() -> Iterator[Check]:
     folder = settings.home()
     yours = os.access(folder, os.W_OK | os.X_OK)
-    private = os.name != "posix" or not folder.stat().st_mode & 0o077
-    state = "private to you" if private else "which other users can enter"
-    fix = "Chats, models and keys lie in it: it must be yours alone."
-    message = f"{folder}, {state if yours else 'which you cannot write to'}"
-    yield Check("home", yours and private, message, fix, f"chmod 700 '{folder}'")
+    yours = yours and (os.name != "posix" or not folder.stat().st_mode & 0o077)
+    message = f"{folder} {'is' if yours else 'must be'} writable by you, and closed to others"
+    yield Check("home", yours, message, "Chats and keys lie in it.", f"chmod 700 '{folder}'")
 
 
 def _settings() -> Iterator[Check]:
     from workbench.protocol import parse_duration, parse_keep_alive
 
     idle = settings.env("WORKBENCH_ENGINE_IDLE", "0")
-    keep_alive = settings.env("OLLAMA_KEEP_ALIVE", "0")
+    alive = settings.env("OLLAMA_KEEP_ALIVE", "0")
     tests: list[Callable[[], object]] = [
         settings.engine_choice,
         settings.configured_engine_url,
         settings.log_level,
         lambda: settings.env_flag("DEBUG"),
         lambda: idle.lstrip("-").isdecimal() or parse_duration(idle),
-        lambda: keep_alive.lstrip("-").isdecimal() or parse_keep_alive(keep_alive),
+        lambda: alive.lstrip("-").isdecimal() or parse_keep_alive(alive),
     ]
-    tests += [partial(settings.env_int, name, 1, minimum=n) for name, n in WHOLE_NUMBERS.items()]
+    tests += [partial(settings.env_int, name, 1, minimum=1) for name in POSITIVE]
     wrong = []
     for test in tests:
         try:
@@ -181,27 +171,22 @@ async def _models(engine: AsyncEngine, thorough: bool) -> list[Check]:
         fix = "Train the starter model here (no network needed), or pull one."
         return [Check("models", False, "No model is installed.", fix, "workbench starter")]
     found = [Check("models", True, f"{len(models)} installed")]
-    speakers = [model for model in models if not _embeds(model)]
-    names = ", ".join(model.name for model in models if _embeds(model))
-    fix = "Searching by meaning needs one: `workbench start` makes all-minilm, or pull it."
-    command = "workbench models pull all-minilm"
+    embed = [model for model in models if "embedding" in model.capabilities]
+    embed = embed or [model for model in models if model.family in EMBEDDING_FAMILIES]
+    speakers = [model for model in models if model not in embed]
+    names = ", ".join(model.name for model in embed)
+    fix, command = "Searching by meaning needs one.", "workbench starter --embedding"
     found.append(Check("embedding model", bool(names) or None, names or "None.", fix, command))
     if thorough and speakers:
         found.append(await _answers(engine, min(speakers, key=lambda model: model.size)))
     return found
 
 
-def _embeds(model: Model) -> bool:
-    """By what the engine says; an Ollama before 0.30 says only the family."""
-    return "embedding" in model.capabilities or model.family in EMBEDDING_FAMILIES
-
-
 async def _answers(engine: AsyncEngine, model: Model) -> Check:
     try:
         reply = await engine.generate(model.name, "Hello", options={"num_predict": 1})
     except WorkbenchError as error:
-        fix = "engine/engine.log in the home may say more."
-        return Check("answer", False, f"{model.name}: {error}", fix)
+        return Check("answer", False, f"{model.name}: {error}", "engine/engine.log may say why.")
     return Check("answer", True, f"{model.name} said {reply.metrics.eval_count} token")
 
 
@@ -216,10 +201,8 @@ def _engine_process() -> Iterator[Check]:
         yield Check("engine process", True, f"process {status.pid} at {status.url}")
     elif file.exists():
         pid = json.loads(file.read_bytes())["pid"]
-        hangs = False
-        with suppress(psutil.Error):
-            hangs = "workbench.embedded" in psutil.Process(pid).cmdline()
-        message = "The engine does not answer." if hangs else "The last engine was killed."
+        hangs = psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        message = "It does not answer." if hangs else "The last engine was killed."
         fix = "Models stay, and the next use starts a new one; engine/engine.log may say why."
         command = f"workbench engine {'stop' if hangs else 'start'}"
         yield Check("engine process", False if hangs else None, message, fix, command)
@@ -230,8 +213,7 @@ def _model_files(thorough: bool) -> Iterator[Check]:
 
     root = settings.models_folder()
     faults: dict[str, str] = {}  # by blob: it is looked at once, however many models share it
-    manifests = sorted(root.glob("manifests/*/*/*/*"))
-    sound = True
+    manifests, sound = sorted(root.glob("manifests/*/*/*/*")), True
     for file in manifests:
         name = ModelName(*file.relative_to(root / "manifests").parts).display()
         wrong = []
@@ -245,10 +227,10 @@ def _model_files(thorough: bool) -> Iterator[Check]:
         except (ValueError, KeyError, TypeError, OSError, RecursionError, WorkbenchError):
             wrong = ["its manifest is damaged"]
         if wrong:
-            sound = False
             fix = "Remove it, then pull or create it again (the starter: workbench starter)."
             command = f"workbench models rm --yes {name}"
             yield Check("model files", False, f"{name}: {', '.join(wrong)}.", fix, command)
+        sound = sound and not wrong
     if sound:
         done = "every byte is right" if thorough else "all there, of the right size"
         yield Check("model files", True, f"{len(manifests)} models, {len(faults)} files: {done}")
@@ -289,10 +271,9 @@ def _speed() -> Iterator[Check]:
         f"the load is {load:.1f} on {cores} cores": load > 1.5 * cores,
         f"OMP_NUM_THREADS is {threads} of {cores} cores": threads < cores / 2,
     }
-    for message, is_so in slow.items():
-        if is_so:
-            fix = "Let other work end, use a smaller model or context, leave threads to the engine."
-            yield Check("speed", None, f"Answers may be slow: {message}.", fix)
+    fix = "Let other work end, use a smaller model or context, leave threads to the engine."
+    for message in (message for message, is_so in slow.items() if is_so):
+        yield Check("speed", None, f"Answers may be slow: {message}.", fix)
     if not any(slow.values()):
         yield Check("speed", True, f"{cores} cores, load {load:.1f}, little swapped out")
 
@@ -306,10 +287,9 @@ def _packages() -> Iterator[Check]:
     there = {canonicalize_name(found.name): found.version for found in distributions()}
     wrong = False
     for wanted in map(Requirement, requires("workbench") or ()):
-        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
-            continue
+        ours = not wanted.marker or wanted.marker.evaluate({"extra": ""})
         version = there.get(canonicalize_name(wanted.name))
-        if version is None or not wanted.specifier.contains(version, prereleases=True):
+        if ours and (version is None or not wanted.specifier.contains(version, prereleases=True)):
             wrong = True
             needed = f"{wanted.name}{wanted.specifier}"
             command = f"{sys.executable} -m pip install '{needed}'"
