@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 CURVE = "loss"
-STARTER = "workbench.train:build_starter"
+FIRST = "workbench.train:prepare"
 LOG_TAIL = 200  # lines
 
 
@@ -39,8 +39,7 @@ class JobsState(State):
     @property
     def preparing(self) -> Job | None:
         """The newest job that makes a first model and has not ended."""
-        kinds = {"prepare", "starter"}
-        found = (job for job in self.jobs if job.kind in kinds or job.target == STARTER)
+        found = (job for job in self.jobs if job.kind in {"prepare", "starter"})
         return next((job for job in found if not job.ended), None)
 
     @property
@@ -96,11 +95,11 @@ class JobsState(State):
         await self.refresh()
 
     async def build_starter(self) -> None:
-        """Train the first model, unless that is being done already."""
+        """Make the first models, unless that is being done already."""
         from workbench import jobs
 
         await self.refresh()
         if self.preparing is None:
-            title = "Build the starter model"
-            await asyncio.to_thread(lambda: jobs.submit(STARTER, {}, title=title, kind="prepare"))
+            title = "Make the first models"
+            await asyncio.to_thread(lambda: jobs.submit(FIRST, title=title, kind="prepare"))
             await self.refresh()

@@ -11,7 +11,7 @@
  *   data-focus="key"        takes the focus when the key changes (after an edit was opened)
  */
 
-const FORBIDDEN = "script,iframe,object,embed,link,meta,base,style,frame,form,audio,video";
+const FORBIDDEN = "script,iframe,object,embed,link,meta,base,style,frame,form,img,picture,audio,video";
 const LINK = /^(https?:|mailto:|#|\/(?!\/))/i;
 
 /* The kernel escapes what models and files say; this is the second wall. */

@@ -1,0 +1,125 @@
+"""A real Voila with a real engine in a home of its own, and a page that notices what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from workbench.panels import voila_command
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+LOADS = 30_000  # milliseconds that a page may take on a busy machine
+
+
+@dataclass
+class Server:
+    """A running Voila. `home` is what its kernels use."""
+
+    url: str
+    home: Path
+    notebooks: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def serve(home: Path, folder: Path, extra: dict[str, str] | None = None) -> Iterator[Server]:
+    """Our notebooks on a free port until the block ends."""
+    notebooks = folder / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks, ignore=shutil.ignore_patterns(".*"))
+    for name, text in (extra or {}).items():
+        (notebooks / name).write_text(text, encoding="utf-8")
+    port = free_port()
+    environment = {**os.environ, "WORKBENCH_HOME": str(home), "WORKBENCH_ENGINE": "embedded"}
+    log = folder / "voila.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            voila_command("127.0.0.1", port, notebooks),
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for_port(port, process, log)
+        yield Server(f"http://127.0.0.1:{port}/", home, notebooks, log, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"Voila did not start:\n{log.read_text()[-3000:]}")
+
+
+@dataclass
+class Watched:
+    """A page, and all that it asked for and complained about."""
+
+    page: Page
+    context: BrowserContext
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def foreign(self) -> list[str]:
+        """Requests that left this machine."""
+        inside = {"127.0.0.1", "localhost", None}
+        return [url for url in self.requests if urlsplit(url).hostname not in inside]
+
+
+@contextmanager
+def open_page(
+    browser: Browser, url: str, *, width: int = 1280, scheme: str = "light"
+) -> Iterator[Watched]:
+    """The page in a fresh profile. Leaving the block checks that it behaved."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    context.set_default_timeout(LOADS)
+    page = context.new_page()
+    watched = Watched(page, context)
+    page.on("request", lambda request: watched.requests.append(request.url))
+    page.on("websocket", lambda socket: watched.requests.append(socket.url))
+    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda said: watched.complaints.append(said.text) if said.type == "error" else None,
+    )
+    try:
+        page.goto(url)
+        page.locator(".wb-card").first.wait_for()
+        yield watched
+        assert watched.foreign() == []
+        assert watched.complaints == []
+    finally:
+        context.close()
