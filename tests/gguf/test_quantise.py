@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import gguf
@@ -120,6 +123,19 @@ def test_a_quantised_source_is_refused(wide_gguf: Path, tmp_path: Path) -> None:
     with pytest.raises(GGUFError, match="not a quantisation"):
         quantise(wide_gguf, tmp_path / "q.gguf", "Q3_X")
     assert [one.name for one in tmp_path.iterdir()] == ["q8.gguf"]
+
+
+def test_a_kill_leaves_no_half_file_under_the_name(wide_gguf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "q.gguf"
+    code = (
+        "import os, sys, signal; from pathlib import Path; from workbench.gguf import quantise\n"
+        "def die(done):\n    if done > 0.5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "quantise(Path(sys.argv[1]), Path(sys.argv[2]), 'Q8_0', progress=die)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, wide_gguf, out], timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert not out.exists()
+    assert read_header(quantise(wide_gguf, out, "Q8_0")).file_type == "Q8_0"
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:

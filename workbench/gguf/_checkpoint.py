@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,31 @@ from workbench.errors import GGUFError
 
 Floats = NDArray[np.float32]
 _MAX_JSON = 1 << 27  # bytes; the largest tokenizer.json have 35 MB
+_PART = 1 << 22  # numbers that are converted at a time
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A tensor to come: `shape` in NumPy's order, `load` gives its values."""
+    """A tensor to come: `shape` in NumPy's order, `read(first, last)` gives some of its rows.
+
+    `whole` says that only all rows together can be had, since they change places.
+    """
 
     shape: tuple[int, ...]
-    load: Callable[[], Floats]
+    read: Callable[[int, int | None], Floats]
+    whole: bool = False
 
     def map(self, change: Callable[[Floats], Floats], shape: tuple[int, ...] | None = None) -> Lazy:
-        """The same after `change`, which is applied when it is loaded."""
-        return Lazy(shape or self.shape, lambda: change(self.load()))
+        """The same after `change`, which is applied to all of it when it is read."""
+        return Lazy(shape or self.shape, lambda first, last: change(self.read(0, None)), whole=True)
+
+    def parts(self) -> Iterator[Floats]:
+        """All of it in order, some rows at a time."""
+        rows = self.shape[0] if self.shape else 1
+        step = rows if self.whole else max(1, _PART * rows // max(1, prod(self.shape)))
+        for first in range(0, rows, step):
+            yield self.read(first, first + step)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -150,13 +162,21 @@ def _lazy(file: Path, start: int, name: str, info: Mapping[str, Any]) -> Lazy:
     return Lazy(shape, partial(_load, file, name, dtype, shape, begin))
 
 
-def _load(file: Path, name: str, dtype: str, shape: tuple[int, ...], begin: int) -> Floats:
+def _load(
+    file: Path,
+    name: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    begin: int,
+    first: int,
+    last: int | None,
+) -> Floats:
     if dtype not in _DTYPES:
         raise GGUFError(
             f"{file}: tensor {name!r} is stored as {dtype}, which is not supported. "
             "Save the model in float32, float16 or bfloat16."
         )
-    raw = np.memmap(file, dtype=_DTYPES[dtype], mode="r", offset=begin, shape=shape)
+    raw = np.memmap(file, dtype=_DTYPES[dtype], mode="r", offset=begin, shape=shape)[first:last]
     if dtype == "BF16":  # the upper half of a float32
         return (raw.astype(np.uint32) << 16).view(np.float32)
     return np.asarray(raw, dtype=np.float32)

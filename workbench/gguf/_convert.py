@@ -10,8 +10,9 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def sensible(folder: Path) -> Iterator[None]:
     """Numbers of a configuration that lead nowhere (a factor of -1, …) become a GGUFError."""
     try:
         yield
-    except (ValueError, TypeError, ArithmeticError, struct.error) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
         raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
 
 
@@ -145,17 +146,32 @@ def write_tensors(
     for name, tensor in tensors.items():
         plain = len(tensor.shape) < 2 or _ALWAYS_F32.search(name)
         kinds[name] = GGMLQuantizationType["F32" if plain else kind]
-        size = GGML_QUANT_SIZES[kinds[name]][1]
-        count = int(np.prod(tensor.shape, dtype=np.int64))
+        size = prod(tensor.shape) * GGML_QUANT_SIZES[kinds[name]][1]
         dtype = np.dtype(np.float32)
-        writer.add_tensor_info(name, tensor.shape, dtype, count * size, raw_dtype=kinds[name])
+        writer.add_tensor_info(name, tensor.shape, dtype, size, raw_dtype=kinds[name])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for done, (name, tensor) in enumerate(tensors.items(), 1):
-        writer.write_tensor_data(_encoded(name, tensor.load(), kinds[name].name))
+        writer.write_tensor_data(_Stream(name, tensor, kinds[name].name))
         if progress:
             progress(done / len(tensors))
+
+
+class _Stream:
+    """A tensor for GGUFWriter that is made while it is written, in parts."""
+
+    def __init__(self, name: str, tensor: Lazy, kind: str) -> None:
+        self.name, self.tensor, self.kind = name, tensor, kind
+        self.nbytes = prod(tensor.shape) * (4 if kind == "F32" else 2)
+
+    def tofile(self, file: BinaryIO) -> None:
+        """Write all parts; a shape other than the announced one is a damaged model."""
+        written = sum(
+            file.write(_encoded(self.name, part, self.kind).data) for part in self.tensor.parts()
+        )
+        if written != self.nbytes:
+            raise GGUFError(f"{self.name} has another size than its shape {self.tensor.shape}.")
 
 
 def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:

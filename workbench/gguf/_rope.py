@@ -78,7 +78,7 @@ def add_rope(
 
 
 def _constant(values: Floats) -> Lazy:
-    return Lazy(values.shape, lambda: values)
+    return Lazy(values.shape, lambda first, last: values[first:last])
 
 
 def _add_scaling(writer: GGUFWriter, kind: str, factor: float) -> None:
