@@ -17,7 +17,9 @@ from starlette.types import ASGIApp
 from workbench.embedded._registry import PullLimits
 from workbench.protocol import digest_of
 
-QUICK = PullLimits(parts=4, smallest=100_000, largest=200_000, tries=4, stall=1.0, pause=0.01)
+QUICK = PullLimits(
+    parts=4, smallest=100_000, largest=200_000, piece=10_000, tries=4, stall=1.0, pause=0.01
+)
 
 
 class Scheduler:
@@ -33,7 +35,7 @@ class Scheduler:
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """`app` on a free loopback port, in a thread; its URL."""
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -69,7 +71,7 @@ async def create(client: httpx.AsyncClient, model: str, **fields: Any) -> list[d
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait, within bounds, until something that must come about has come about."""
-    for _ in range(3000):
+    for _ in range(12000):
         if condition():
             return
         await asyncio.sleep(0.01)

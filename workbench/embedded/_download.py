@@ -24,8 +24,6 @@ from workbench.embedded._registry import PullLimits, Registry, Unavailable
 from workbench.errors import EngineError
 from workbench.protocol import digest_of
 
-_PIECE = 1024 * 1024  # bytes that are written at once
-
 
 @dataclass(slots=True)
 class Part:
@@ -46,7 +44,12 @@ class Download:
         self.verifying = False
         self._blobs, self._registry, self._url = blobs, registry, url
         self._partial = blobs.path(digest).with_name(f"{blobs.path(digest).name}-partial")
-        self._parts = self._resumed() or self._planned(registry.limits)
+        resumed = self._resumed()
+        need = size - sum(part.completed for part in resumed or ())
+        room = shutil.disk_usage(blobs.folder).free
+        if need > room:  # before the plan, which grows with the size that a manifest claims
+            raise EngineError(f"{need} bytes are needed and {room} are free; free some space", 500)
+        self._parts = resumed or self._planned(registry.limits)
         self.task = asyncio.create_task(self._run())
 
     @property
@@ -55,9 +58,6 @@ class Download:
         return sum(part.completed for part in self._parts)
 
     async def _run(self) -> None:
-        room, need = shutil.disk_usage(self._blobs.folder).free, self.total - self.completed
-        if need > room:
-            raise EngineError(f"{need} bytes are needed and {room} are free; free some space", 500)
         slots = asyncio.Semaphore(self._registry.limits.parts)
         try:
             with self._partial.open("ab") as file:
@@ -99,7 +99,7 @@ class Download:
                     dropped = min(skip, len(piece))
                     skip -= dropped
                     buffer += piece[dropped:]
-                    if len(buffer) >= _PIECE:
+                    if len(buffer) >= self._registry.limits.piece:
                         self._store(file, part, buffer)
                     if part.completed + len(buffer) >= part.size:
                         break
@@ -112,6 +112,9 @@ class Download:
         file.flush()
         part.completed += len(buffer)
         buffer.clear()
+        self._save(part)
+
+    def _save(self, part: Part) -> None:
         state = {"N": part.number, "Offset": part.offset, "Size": part.size}
         temporary = self._blobs.folder / f"{TEMPORARY}{self._partial.name}-{part.number}"
         temporary.write_text(json.dumps(state | {"Completed": part.completed}))
@@ -160,4 +163,7 @@ class Download:
             path.unlink(missing_ok=True)
         size = min(max(self.total // limits.parts, limits.smallest), limits.largest)
         starts = range(0, self.total, size)
-        return [Part(n, at, min(size, self.total - at)) for n, at in enumerate(starts)]
+        parts = [Part(n, at, min(size, self.total - at)) for n, at in enumerate(starts)]
+        for part in parts:
+            self._save(part)
+        return parts

@@ -35,6 +35,7 @@ class PullLimits:
     parts: int = 16  # of one blob, at once
     smallest: int = 100_000_000  # bytes of a part
     largest: int = 1_000_000_000
+    piece: int = 1 << 20  # bytes that are written at once; a kill loses less than that per part
     tries: int = 6  # in a row without a new byte
     stall: float = 30.0  # seconds without a byte
     pause: float = 0.5  # seconds before the second try, then twice as long each time
