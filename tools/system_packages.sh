@@ -1,14 +1,18 @@
 #!/bin/sh
-# What the tests need from the system: Chromium for the browser tests. Installed when missing
-# (as root); otherwise we say what to type.
+# What the tests need from the system: Chromium for the browser, PostgreSQL for the store.
+# Installed when missing (as root); otherwise we say what to type.
 set -eu
-[ -x /usr/bin/chromium ] && exit 0
+wanted=""
+[ -x /usr/bin/chromium ] || wanted="chromium fonts-dejavu-core"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || wanted="$wanted postgresql"
+[ -n "$wanted" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing Chromium for the browser tests ..."
+    echo "Installing for the tests: $wanted"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+    # shellcheck disable=SC2086  # a list of packages
+    apt-get install -y -qq --no-install-recommends $wanted >/dev/null
 else
-    echo "The browser tests need Chromium: sudo apt-get install chromium" >&2
+    echo "The tests need these packages: sudo apt-get install $wanted" >&2
     exit 1
 fi
