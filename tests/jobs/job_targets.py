@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -85,6 +86,14 @@ def crawl(job: JobContext, seconds: float = 60, check: bool = True) -> str:
     return "all of it"
 
 
+def stop_early(job: JobContext) -> str:
+    """Returns what it has when it is to stop."""
+    job.progress(0.1, "begun")
+    while not job.cancelled:
+        time.sleep(0.02)
+    return "half of it"
+
+
 def tidy(job: JobContext) -> None:
     """Writes a checkpoint when it is cancelled; never looks by itself."""
     try:
@@ -128,6 +137,18 @@ def steps(job: JobContext, count: int, pause: float = 0.0) -> int:
 def report_much(job: JobContext, count: int) -> None:
     for step in range(count):
         job.progress(step / count, f"at {step}", value=step)
+
+
+def steps_on_a_full_disk(job: JobContext) -> None:
+    """For a while nothing can be written to any file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for step in range(60):
+        if step == 10:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+        if step == 40:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        job.progress(step / 60, step=step)
+        time.sleep(0.02)
 
 
 def report_oddly(job: JobContext) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -43,14 +45,14 @@ def begun(job: Job) -> Job:
 
 
 def test_one_at_a_time_in_order() -> None:
-    queued = [submit("job_targets:steps", {"count": 2, "pause": 0.05}) for _ in range(4)]
+    queued = [submit("job_targets:steps", {"count": 2, "pause": 0.05}) for _ in range(3)]
     ended = [wait(job.id, PATIENCE) for job in queued]
-    assert [job.state for job in ended] == ["done"] * 4
+    assert [job.state for job in ended] == ["done"] * 3
     for before, after in pairwise(ended):
         assert before.ended_at is not None and after.started_at is not None
         assert before.ended_at <= after.started_at
     assert [job.id for job in jobs()] == [job.id for job in reversed(queued)]
-    assert [job.id for job in jobs(limit=2)] == [queued[3].id, queued[2].id]
+    assert [job.id for job in jobs(limit=2)] == [queued[2].id, queued[1].id]
 
 
 def test_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +86,13 @@ def test_cancelled_at_the_next_check() -> None:
     assert (ended.state, ended.error, ended.result) == ("cancelled", None, None)
     assert "Traceback" not in log_text(job.id)
     assert cancel(job.id) == ended, "cancelling again changes nothing"
+
+
+def test_a_job_may_return_what_it_has() -> None:
+    job = begun(submit("job_targets:stop_early"))
+    cancel(job.id)
+    ended = wait(job.id, PATIENCE)
+    assert (ended.state, ended.result, ended.fraction) == ("cancelled", "half of it", 0.1)
 
 
 def test_a_job_that_never_looks_is_told_by_signal_and_can_tidy_up() -> None:
@@ -148,8 +157,6 @@ def test_a_failed_job_can_be_tried_again(tmp_path: Path) -> None:
 
 
 def test_resume_makes_a_lost_folder_again() -> None:
-    import shutil
-
     job = wait(submit("job_targets:fail", {"how": "ours"}).id, PATIENCE)
     shutil.rmtree(job.folder)
     assert log_text(job.id) == ""
@@ -175,26 +182,31 @@ def test_the_supervisor_ends_when_there_is_nothing_to_do(monkeypatch: pytest.Mon
     assert wait(submit("job_targets:add", {"a": 2}).id, PATIENCE).result == {"sum": 2}
 
 
-def test_a_python_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a queued job was deleted before its turn."""
-    import json
-
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false"])
+def test_a_python_that_is_gone(python: str) -> None:
+    """The environment of a queued job was deleted, or broken, before its turn."""
     first = begun(submit("job_targets:crawl"))
     job = submit("job_targets:add", {"a": 1})
     note = job.folder / "launch.json"
-    assert note.stat().st_mode & 0o077 == 0
-    launch = json.loads(note.read_text())
-    note.write_text(json.dumps(launch | {"executable": "/nowhere/python"}))
+    assert note.stat().st_mode & 0o077 == 0, "it may hold keys"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"executable": python}))
     cancel(first.id)
     ended = wait(job.id, PATIENCE)
     assert ended.state == "failed"
     assert ended.error is not None and "could not be started" in ended.error
-    assert "/nowhere/python" in ended.error
+    assert (python in ended.error) == (python != "/bin/false")
+    assert not note.exists()
+
+
+def test_what_was_noted_for_a_start_is_deleted() -> None:
+    first = begun(submit("job_targets:crawl"))
+    second = submit("job_targets:add", {"a": 1})
+    cancel(second.id)
+    assert not (first.folder / "launch.json").exists()
+    assert not (second.folder / "launch.json").exists()
 
 
 def test_a_deleted_home_ends_its_processes(tmp_path: Path) -> None:
-    import shutil
-
     job = begun(submit("job_targets:crawl", {"check": False}))
     worker = psutil.Process(int(get_pid(job)))
     pid = supervisor_pid()

@@ -28,6 +28,7 @@ from workbench.jobs import (
     supervisor_pid,
     wait,
 )
+from workbench.jobs._launch import home_id
 from workbench.jobs._process import ProcessIdentity, end_group, identity, lives
 from workbench.jobs._records import now
 from workbench.store import StoredJob, session
@@ -131,7 +132,8 @@ def test_a_killed_submitter_leaves_the_job_running() -> None:
     assert wait(id, PATIENCE).state == "done"
 
 
-def test_many_starters_make_one_supervisor() -> None:
+def test_many_starters_make_one_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_MAX_JOBS", "4")
     code = (
         "from workbench.jobs import submit; from workbench.jobs._start import ensure_supervisor\n"
         "print(submit('job_targets:add', {'a': 1}).id)\n"
@@ -140,7 +142,7 @@ def test_many_starters_make_one_supervisor() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     starters = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
-        for _ in range(6)
+        for _ in range(4)
     ]
     ids = [starter.communicate(timeout=PATIENCE)[0].decode().strip() for starter in starters]
     assert all(starter.returncode == 0 for starter in starters)
@@ -171,6 +173,35 @@ def test_a_worker_that_was_taken_for_dead_says_that_it_lives() -> None:
     until(lambda: get(job.id).state == "running", "its next heartbeat said it")
     ended = wait(job.id, PATIENCE)
     assert (ended.state, ended.attempts, ended.error) == ("done", 1, None)
+
+
+def test_a_reboot() -> None:
+    """The process that had the job belongs to an earlier start of the machine."""
+    ago = now() - timedelta(minutes=5)
+    row = StoredJob(
+        id="rebooted",
+        home=home_id(),
+        title="",
+        kind="",
+        target="job_targets:add",
+        arguments={"a": 3},
+        state="running",
+        attempts=1,
+        fraction=0.5,
+        created_at=ago,
+        queued_at=ago,
+        started_at=ago,
+        heartbeat_at=ago,
+        pid=os.getpid(),
+        pid_started="12345",
+        boot="an earlier start",
+    )
+    with session() as opened:
+        opened.add(row)
+    found = get("rebooted")
+    assert (found.state, found.fraction, found.ended_at) == ("interrupted", 0.5, ago)
+    resume("rebooted")
+    assert wait("rebooted", PATIENCE).result == {"sum": 3}
 
 
 def test_who_lives() -> None:

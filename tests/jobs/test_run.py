@@ -186,6 +186,13 @@ def test_no_report_with_a_step_is_lost() -> None:
     assert [row.metrics["step"] for row in history(job.id, after=middle)] == list(range(500, 1000))
 
 
+def test_reports_wait_while_the_disk_is_full() -> None:
+    job = run("job_targets:steps_on_a_full_disk")
+    assert job.state == "done", job.error
+    assert "could not be stored yet" not in (job.error or "")
+    assert [row.metrics["step"] for row in history(job.id)] == list(range(60))
+
+
 def test_watch_ends_with_the_end() -> None:
     job = submit("job_targets:steps", {"count": 8, "pause": 0.15})
     seen = list(watch(job.id))

@@ -13,6 +13,7 @@ from statistics import median
 
 _MOST = 48  # reports kept; beyond it every second one goes
 _FEWEST = 4
+_BEGAN_AGAIN = 0.05  # a fall by so much; less is noise
 _SHORTEST = 1.0  # seconds of reports before anything is said
 
 
@@ -25,8 +26,8 @@ class Estimate:
 
     def add(self, at: float, fraction: float) -> None:
         """Note that at this time (seconds) this share was done."""
-        if self._latest is not None and fraction < self._latest[1]:
-            self._points.clear()  # it began again: what was before tells nothing
+        if self._latest is not None and fraction < self._latest[1] - _BEGAN_AGAIN:
+            self._points.clear()  # what was before tells nothing
         self._latest = (at, fraction)
         self._points.append(self._latest)
         if len(self._points) > _MOST:

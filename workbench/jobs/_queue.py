@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from workbench.errors import JobError
-from workbench.jobs._launch import home_id, job_folder, max_jobs, write_launch
+from workbench.jobs._launch import forget_launch, home_id, job_folder, max_jobs, write_launch
 from workbench.jobs._process import ProcessIdentity, lives
 from workbench.jobs._records import (
     ENDED_STATES,
@@ -67,8 +67,12 @@ def submit(
         queued_at=at,
     )
     write_launch(row.id)
-    with session() as opened:
-        opened.add(row)
+    try:
+        with session() as opened:
+            opened.add(row)
+    except BaseException:
+        forget_launch(row.id)
+        raise
     ensure_supervisor()
     return job_record(row, job_folder(row.id))
 
@@ -108,6 +112,7 @@ def cancel(id: str) -> Job:
         row = opened.scalars(select(StoredJob).where(StoredJob.id == id).with_for_update()).one()
         if row.state == "queued":
             row.state, row.ended_at, row.cancel_requested_at = "cancelled", at, at
+            forget_launch(id)
         elif row.state == "running" and row.cancel_requested_at is None:
             row.cancel_requested_at = at
     if row.state == "running":

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 
 from workbench.errors import StoreError
 from workbench.jobs import _log
-from workbench.jobs._launch import home_id, job_folder, max_jobs, read_launch
+from workbench.jobs._launch import forget_launch, home_id, job_folder, max_jobs, read_launch
 from workbench.jobs._process import JOB_VARIABLE, ProcessIdentity, end_group, identity, lives
 from workbench.jobs._queue import mark_gone, process_of
 from workbench.jobs._records import now
@@ -159,6 +159,7 @@ class Supervisor:
         if self._starts[job] < _MOST_STARTS:
             return
         del self._starts[job]
+        forget_launch(job)
         with session() as opened:
             opened.execute(
                 update(StoredJob)

@@ -116,8 +116,9 @@ def _run(row: StoredJob, link: Link) -> _Outcome:
     try:
         function = _resolve(row.target)
         _check_arguments(row, function, context)
-        returned = function(context, **row.arguments)
-        return _Outcome("done", result=plain_json(returned, "What a job returns"))
+        returned = plain_json(function(context, **row.arguments), "What a job returns")
+        # a job that saw the wish to stop may return what it has instead of raising
+        return _Outcome("cancelled" if context.cancelled else "done", result=returned)
     except JobCancelled:
         return _Outcome("cancelled")
     except (_Interrupted, KeyboardInterrupt):
