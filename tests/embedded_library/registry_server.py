@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from workbench.embedded._manifest import Layer, Manifest
-from workbench.protocol import digest_of
+from workbench.protocol import Layer, Manifest, digest_of
 
 _PIECE = 16_384
 

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from workbench.embedded._library import Library
-from workbench.embedded._manifest import Layer, Manifest
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
-from workbench.protocol import ModelName, digest_of
+from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 
 def install(library: Library, name: str, gguf: Path, **texts: Any) -> Manifest:

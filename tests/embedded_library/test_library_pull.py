@@ -20,10 +20,9 @@ from registry_server import RegistryServer
 from tiny import write_tiny_llama
 
 from workbench.embedded._library import Library
-from workbench.embedded._manifest import Layer, Manifest
 from workbench.embedded._pull import Puller
 from workbench.errors import EngineError
-from workbench.protocol import ModelName, digest_of
+from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,10 @@ from typing import Any
 from workbench.embedded._create_request import CreateRequest
 from workbench.embedded._describe import human_number
 from workbench.embedded._library import Library
-from workbench.embedded._manifest import Layer, Manifest
 from workbench.embedded._stream import Event
 from workbench.errors import GGUFError, InvalidRequest
 from workbench.gguf import Header, convert, convert_adapter, quantise
-from workbench.protocol import digest_of
+from workbench.protocol import Layer, Manifest, digest_of
 
 _UNQUANTISED = {"F32", "F16", "BF16"}
 

@@ -25,10 +25,9 @@ from filelock import FileLock
 
 from workbench.embedded._blobs import Blobs, publish
 from workbench.embedded._describe import capabilities_of, details_of
-from workbench.embedded._manifest import Layer, Manifest
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound, WorkbenchError
 from workbench.gguf import Header, read_header
-from workbench.protocol import ModelName, digest_of, parse_digest
+from workbench.protocol import Layer, Manifest, ModelName, digest_of, parse_digest
 from workbench.types import Message
 
 _log = logging.getLogger(__name__)

@@ -16,11 +16,10 @@ from workbench.embedded import _hub
 from workbench.embedded._create import Creation
 from workbench.embedded._download import Download
 from workbench.embedded._library import Library
-from workbench.embedded._manifest import Layer, Manifest
 from workbench.embedded._registry import PullLimits, Registry, registry_url
 from workbench.embedded._stream import Event
 from workbench.errors import EngineError, GGUFError
-from workbench.protocol import ModelName, digest_of
+from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 _EVERY = 0.06  # seconds between two lines of progress
 

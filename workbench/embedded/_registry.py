@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from workbench.embedded._manifest import MANIFEST_TYPE
 from workbench.errors import EngineError, InvalidRequest
-from workbench.protocol import ModelName
+from workbench.protocol import MANIFEST_TYPE, ModelName
 
 T = TypeVar("T")
 _LARGEST = 16 * 1024 * 1024  # bytes of a manifest, a token, a list of files

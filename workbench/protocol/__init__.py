@@ -6,10 +6,12 @@ Nothing here talks to an engine or touches a model.
 
 from __future__ import annotations
 
+from workbench.protocol._conversation import compose
 from workbench.protocol._digests import digest_of, parse_digest
 from workbench.protocol._durations import parse_duration, parse_keep_alive
 from workbench.protocol._goparse import Template, parse_template
 from workbench.protocol._gotemplate import is_go_template, render_template
+from workbench.protocol._manifest import MANIFEST_TYPE, Layer, Manifest
 from workbench.protocol._modelfile import Modelfile, parse_modelfile
 from workbench.protocol._names import ModelName
 from workbench.protocol._options import (
@@ -22,12 +24,16 @@ from workbench.protocol._options import (
 
 __all__ = [
     "DEPRECATED_OPTIONS",
+    "MANIFEST_TYPE",
     "OPTIONS",
+    "Layer",
+    "Manifest",
     "ModelName",
     "Modelfile",
     "Option",
     "Template",
     "check_options",
+    "compose",
     "digest_of",
     "is_go_template",
     "option_from_text",
