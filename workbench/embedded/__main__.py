@@ -55,19 +55,19 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve(lock: EngineLock, host: str, port: int | None) -> int:
     import uvicorn  # imported here, so that a second start answers at once
 
-    from workbench.embedded._app import Activity, make_app
+    from workbench.embedded._app import Activity, Server, make_app
     from workbench.embedded._library import Library
     from workbench.embedded._limits import Limits
     from workbench.embedded._scheduler import Scheduler
 
-    _log_to(lock.folder / "engine.log")
     idle = parse_duration(settings.env("WORKBENCH_ENGINE_IDLE", "2h"))
     scheduler = Scheduler(Limits.from_environment())
     activity = Activity(make_app(Library(settings.models_folder()), scheduler))
     listener = _listen(host, port)
+    _log_to(lock.folder / "engine.log")  # from here on standard error is the log's
     name = f"[{host}]" if ":" in host else host
     url = f"http://{name}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             activity, log_config=None, access_log=False, lifespan="on", ws="none",
             timeout_graceful_shutdown=2, timeout_keep_alive=75,
@@ -88,8 +88,6 @@ def _serve(lock: EngineLock, host: str, port: int | None) -> int:
 
     try:
         asyncio.run(run())
-    except KeyboardInterrupt:
-        pass
     finally:
         lock.release()
     _log.info("ended")

@@ -78,6 +78,7 @@ async def answer(
                     yield batch
         if not reader.reason:
             raise EngineError("the model's process ended the answer early", 500)
+        reader.check_format()
         tokens = await reader.context(runner) if context else ()
         calls = reader.tool_calls()
         total = time.perf_counter_ns() - started
@@ -137,7 +138,7 @@ class _Reader:
         logprobs = self._logprobs((choice.get("logprobs") or {}).get("content"))
         if not text and not thinking and not logprobs:
             return None
-        self._text.append(thinking + text)
+        self._text.append(text)
         return Piece(text, thinking, logprobs=logprobs)
 
     def _logprobs(self, entries: list[dict[str, Any]] | None) -> tuple[dict[str, Any], ...]:
@@ -165,6 +166,17 @@ class _Reader:
             function = {"index": index, "name": call["name"], "arguments": arguments}
             found.append({"id": call["id"] or f"call_{index}", "function": function})
         return tuple(found)
+
+    def check_format(self) -> None:
+        """llama.cpp generates freely when it cannot compile a schema: say so."""
+        if not self._ask.format or self.reason != "stop" or self._ask.options.get("stop"):
+            return
+        try:
+            json.loads("".join(self._text))
+        except ValueError:
+            raise EngineError(
+                "llama.cpp could not enforce this format; use a simpler JSON Schema", 500
+            ) from None
 
     def costs(self) -> tuple[int, int, int, int]:
         """Prompt tokens and nanoseconds, answer's tokens and nanoseconds."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,11 +17,22 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from workbench.embedded import _routes_openai, _routes_run
+from workbench.embedded import _routes_models, _routes_openai, _routes_run
 from workbench.embedded._guard import Guard, error_response, plain_error
 from workbench.embedded._library import Library
 from workbench.embedded._scheduler import Scheduler
 from workbench.errors import WorkbenchError
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its way of killing the process again by the signal that ended it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 class Activity:
@@ -31,6 +44,9 @@ class Activity:
         self._last = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         self._requests += 1
         try:
             await self._app(scope, receive, send)
@@ -59,7 +75,7 @@ def make_app(library: Library, scheduler: Scheduler) -> Starlette:
         routes=[
             Route("/", _root, methods=["GET"]),
             *_routes_run.routes(library, scheduler),
-            *_models_routes(library, scheduler),
+            *_routes_models.routes(library, scheduler),
             *_routes_openai.routes(library, scheduler),
         ],
         middleware=[Middleware(Guard)],
@@ -74,11 +90,3 @@ def make_app(library: Library, scheduler: Scheduler) -> Starlette:
 
 async def _root(request: Request) -> Response:
     return PlainTextResponse("Ollama is running")
-
-
-def _models_routes(library: Library, scheduler: Scheduler) -> list[Route]:
-    try:
-        from workbench.embedded import _routes_models
-    except ImportError:
-        return []
-    return _routes_models.routes(library, scheduler)

@@ -51,6 +51,13 @@ def check_format(value: Any) -> Any:
     """None, "json" or a JSON schema."""
     if value in (None, ""):
         return None
+    if isinstance(value, dict):
+        from jsonschema import SchemaError, validators  # type: ignore[import-untyped]
+
+        try:
+            validators.validator_for(value).check_schema(value)
+        except SchemaError as error:
+            raise InvalidRequest(f"format is no JSON Schema: {error.message}", 400) from None
     if value == "json" or isinstance(value, dict):
         return value
     raise EngineError('invalid format; expected "json" or a valid JSON Schema object', 500)
@@ -75,7 +82,7 @@ def check_messages(messages: Sequence[Any], name: str) -> tuple[Turn, ...]:
         if not isinstance(turn, dict):
             raise InvalidRequest('json: cannot use it as "messages": each must be an object', 400)
         for field, kind in (("role", str), ("content", str), ("thinking", str)):
-            if not isinstance(turn.get(field) or "", kind):
+            if not isinstance(turn.get(field, kind()), kind | None):
                 raise InvalidRequest(f'json: "messages.{field}" must be a string', 400)
         calls = turn.get("tool_calls") or []
         if not isinstance(calls, list) or not all(

@@ -104,6 +104,8 @@ async def read_json(request: Request, fields: Mapping[str, tuple[type, ...]]) ->
         raise InvalidRequest("missing request body", 400)
     try:
         value = json.loads(body)
+        if b"\\ud" in body.lower():  # half a character, which UTF-8 cannot write, becomes "?"
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise InvalidRequest("the request's JSON is nested too deeply", 400) from None
     except ValueError as error:
