@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from workbench.jobs import JobContext
 
-STEP_TOKENS = 4096
+_STEP_TOKENS = 4096
 _TURNS_FIRST, _TURNS_LAST = 0.15, 0.6  # share of turns in a step, at the beginning and the end
+_SHORT_ROWS = 0.75  # of the budget: rows are cut in half, the rest learns to look far back
 _CHECKPOINT_SECONDS, _REPORT_SECONDS = 20.0, 1.0
 _PLAIN = ("precision", "step", "tokens", "elapsed", "drawn", "recent")  # what a Run counts
 _RECENT = 20  # steps that the reported loss is the mean of
@@ -101,7 +102,7 @@ class Run:
 def train(job: JobContext, run: Run, texts: Texts, budget: Budget, checkpoint: Path) -> None:
     """Train until the budget is spent; leaves a checkpoint of the end."""
     base = run.elapsed - time.perf_counter()
-    saved = reported = run.elapsed
+    saved, reported = -math.inf, run.elapsed
     run.model.train()
     while (share := budget.share(run.step, run.elapsed)) < 1:
         if job.cancelled:
@@ -124,12 +125,17 @@ def train(job: JobContext, run: Run, texts: Texts, budget: Budget, checkpoint: P
 
 def _step(run: Run, texts: Texts, share: float) -> None:
     """One update of the weights."""
+    import torch
+
     context = texts.sources.rows.shape[1] - 1
-    count = max(2, STEP_TOKENS // context)
+    count = max(2, _STEP_TOKENS // context)
     of_turns = round(count * (_TURNS_FIRST + (_TURNS_LAST - _TURNS_FIRST) * share))
     of_sources = count - of_turns
     rows = texts.sources.draw(run.drawn[0], of_sources) + texts.turns.draw(run.drawn[1], of_turns)
-    loss = next_token_loss(run.model, tensor(rows), run.precision)
+    batch = tensor(rows)
+    if share < _SHORT_ROWS:  # as many tokens, and attention costs less
+        batch = torch.cat([batch[:, : context // 2 + 1], batch[:, context // 2 :]])
+    loss = next_token_loss(run.model, batch, run.precision)
     loss.backward()
     run.optimizers.step(learning_rate(share))
     run.drawn = [run.drawn[0] + of_sources, run.drawn[1] + of_turns]

@@ -18,12 +18,12 @@ def prepare(
     *,
     starter: str = "starter",
     embedding: str = "all-minilm",
-    minutes: float = 3.0,
-    steps: int | None = None,
+    **training: Any,
 ) -> dict[str, Any]:
     """Make what is missing of both, the embedding model first: it takes seconds.
 
-    When nothing is missing this asks the engine for its list of models and does nothing else.
+    `training` are arguments of `build_starter`: minutes, steps and so on. When nothing is
+    missing, the engine is asked for its list of models, and that is all.
     Returns what `install_minilm` and `build_starter` returned, None for what was there.
     """
     from workbench.engines import connect
@@ -38,6 +38,6 @@ def prepare(
             made["embedding"] = install_minilm(part, name=embedding)
         if starter in missing:
             part = Part(job, 0.08, 1.0, subfolder(job, "starter"))
-            made["starter"] = build_starter(part, name=starter, minutes=minutes, steps=steps)
+            made["starter"] = build_starter(part, name=starter, **training)
         job.progress(1.0, "The models are ready" if missing else "Nothing was missing")
     return made

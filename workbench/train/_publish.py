@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.engines import Engine
     from workbench.types import Model
 
+_log = logging.getLogger(__name__)
 _BY_CONVERSION = ("F32", "F16", "BF16")
 
 
@@ -65,16 +67,10 @@ def export(folder: Path, out: Path, kind: str) -> Path:
         whole.unlink(missing_ok=True)
 
 
-def create(
-    engine: Engine,
-    name: str,
-    gguf: Path,
-    report: Callable[[float | None, str], None],
-    **given: Any,
-) -> str:
+def create(engine: Engine, name: str, gguf: Path, **given: Any) -> str:
     """Create `name` from `gguf`; returns the model's digest. Raises EngineError."""
     for step in engine.create(name, files={gguf.name: gguf}, **given):
-        report(step.fraction, f"Creating {name}: {step.status}")
+        _log.info("Creating %s: %s", name, step.status)
     made = find_model(engine, name)
     if made is None:
         raise TrainingError(f"The engine made {name} and does not list it. Look at its log.")

@@ -95,6 +95,7 @@ def build_starter(
     settings = Settings(minutes, steps, depth, vocab_size, context, seed, precision, corpus, files)
     name, kind = checked_name(name), checked_kind(quantization)
     with attached(job) as job, connect() as engine:
+        use_cores()
         job.progress(0.0, "Reading the sources")
         read = read_corpus(Path(corpus) if corpus else None, limit=files)
         fingerprint = {"format": _FORMAT, "name": name, "corpus_sha256": read.digest}
@@ -109,9 +110,8 @@ def build_starter(
         folder = _save(job, run, settings, name)
         gguf = export(folder, job.folder / "model.gguf", kind)
         made = {"gguf_sha256": sha256(gguf), "gguf_bytes": gguf.stat().st_size}
-        report = Part(job, 0.94, 0.96).progress
         given = {"template": GO_TEMPLATE, "license": LICENSE, "parameters": _parameters(settings)}
-        digest = create(engine, name, gguf, report, **given)
+        digest = create(engine, name, gguf, **given)
         job.progress(0.97, f"Asking {name} its first questions")
         samples = first_answers(engine, name, PROMPTS)
         for leftover in (gguf, job.folder / _CHECKPOINT):
@@ -141,7 +141,6 @@ def _train(
     import torch
     from tokenizers import Tokenizer
 
-    use_cores()
     torch.manual_seed(settings.seed)
     if saved is None:
         job.progress(0.01, "Learning a vocabulary")
