@@ -105,7 +105,10 @@ def test_json_of_anything() -> None:
     assert plain_json({"a": (1, 2)}, "It") == {"a": [1, 2]}
     loop: list[object] = []
     loop.append(loop)
-    for bad in (loop, object(), {1, 2}, math.nan, "\ud800", b"x"):
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for bad in (deep, loop, object(), {1, 2}, math.nan, "\ud800", b"x"):
         with pytest.raises(JobError, match="It must be JSON"):
             plain_json(bad, "It")
 

@@ -128,10 +128,6 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ("job_targets:fail", {"how": "exit"}, "SystemExit: 3"),
     ("job_targets:fail", {"how": "nul"}, "ValueError: ab?"),
     ("job_targets:give", {"what": "object"}, "What a job returns must be JSON"),
-    ("job_targets:give", {"what": "nan"}, "What a job returns must be JSON"),
-    ("job_targets:give", {"what": "bytes"}, "What a job returns must be JSON"),
-    ("job_targets:give", {"what": "surrogate"}, "What a job returns must be JSON"),
-    ("job_targets:give", {"what": "deep"}, "What a job returns must be JSON"),
     ("job_targets:give", {"what": "large"}, "2.0 MB of JSON"),
 ]
 

@@ -38,18 +38,16 @@ class ProcessIdentity:
 @cache
 def boot() -> str:
     """This start of this machine (and this container's process ids)."""
-    if sys.platform == "linux":
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        with suppress(OSError):
-            return f"{kernel} {Path('/proc/self/ns/pid').readlink()}"
-        return kernel
     with suppress(OSError, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            return f"{kernel} {Path('/proc/self/ns/pid').readlink()}"
         found = subprocess.run(
             ["sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, timeout=5
         )
         if found.returncode == 0:
             return found.stdout.strip()
-    return f"{psutil.boot_time():.0f}"
+    return f"{psutil.boot_time() / 60:.0f}"  # the clock may be set by seconds
 
 
 def identity(pid: int) -> ProcessIdentity | None:

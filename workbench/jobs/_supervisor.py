@@ -130,6 +130,7 @@ class Supervisor:
         """A worker whose job has ended and which does not go (a thread of it hangs) is ended."""
         took = row is not None and row.pid == child.process.pid
         if row is not None and row.state == ("running" if took else "queued"):
+            self._overdue.pop(child.process.pid, None)
             return  # at work, or about to take the job
         since = self._overdue.setdefault(child.process.pid, time.monotonic())
         wanted_again = row is not None and row.state == "queued"
