@@ -103,7 +103,10 @@ def trained_tokenizer(kind: str) -> str:
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         trainer = trainers.WordPieceTrainer(special_tokens=special, **plain)
-    tokenizer.train_from_iterator(corpus(), trainer)
+    texts = corpus()
+    if kind == "unigram":  # its training is slow
+        texts = [text[:20_000] for text in texts]
+    tokenizer.train_from_iterator(texts, trainer)
     if kind == "wordpiece":
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]",

@@ -94,6 +94,15 @@ def test_phi3_longrope_uses_the_divisors_for_the_length(tmp_path: Path) -> None:
         assert agreement(expected, path, tokens, context=context).kl < 1e-5
 
 
+def test_a_name_that_llama_cpp_treats_in_its_own_way(tmp_path: Path) -> None:
+    """A model named like Phi-3 must have Phi-3's tokens, or llama.cpp would not load it."""
+    folder = make_folder("phi3", tmp_path / "My-Phi-3")
+    path = convert(folder, tmp_path / "m.gguf", dtype="f32")
+    tokens = prompts((5,))
+    expected = reference_logprobs(load_reference(folder), tokens)
+    assert agreement(expected, path, tokens).kl < 1e-5
+
+
 def test_bf16_weights_in_shards(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM

@@ -22,6 +22,7 @@ from workbench.gguf._checkpoint import Config, Lazy, read_json, read_json_if_the
 from workbench.gguf._families import Family, family_of
 from workbench.gguf._output import Progress, replacing
 from workbench.gguf._tokenizer import add_tokenizer
+from workbench.gguf._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -50,13 +51,13 @@ def convert(
         writer = GGUFWriter(temporary, family.architecture)
         try:
             writer.add_type("model")
-            writer.add_name(_name(folder, config))
             prefix = "ALL" if dtype == "f32" else "MOSTLY"
             writer.add_file_type(LlamaFileType[f"{prefix}_{DTYPES[dtype]}"])
             tensors |= family.metadata(writer, config)
             rows = tensors["token_embd.weight"].shape[0]
             writer.add_vocab_size(rows)
-            add_tokenizer(writer, folder, rows)
+            vocabulary = add_tokenizer(writer, folder, rows)
+            writer.add_name(_name(folder, config, vocabulary))
             if family.architecture == "bert" or (folder / "modules.json").is_file():
                 writer.add_pooling_type(_pooling(folder))
             write_tensors(writer, tensors, DTYPES[dtype], progress)
@@ -74,10 +75,15 @@ def sensible(folder: Path) -> Iterator[None]:
         raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
 
 
-def _name(folder: Path, config: Config) -> str:
+def _name(folder: Path, config: Config, vocabulary: Vocabulary) -> str:
+    """The model's name; not Phi-3's without its tokens, which llama.cpp looks up by that name."""
     name = config.get("_name_or_path")
     text = name if isinstance(name, str) and name else folder.resolve().name
-    return text.replace("\\", "/").rstrip("/").rpartition("/")[2] or "model"
+    text = text.replace("\\", "/").rstrip("/").rpartition("/")[2] or "model"
+    own_tokens = {"</s>", "<unk>", "<s>", "<|endoftext|>"}
+    if re.search("phi-?3", text.lower()) and not own_tokens <= vocabulary.texts:
+        return "model"
+    return text
 
 
 def gguf_tensors(family: Family, config: Config, tensors: Mapping[str, Lazy]) -> dict[str, Lazy]:

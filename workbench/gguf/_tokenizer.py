@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
 
 
-def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> None:
+def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> Vocabulary:
     """Write the vocabulary of `folder`, filled up to the `rows` of the embedding matrix."""
     vocabulary = read_vocabulary(folder)
     pieces = vocabulary.padded(rows)
@@ -45,6 +45,7 @@ def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> None:
     if vocabulary.charsmap:
         writer.add_precompiled_charsmap(vocabulary.charsmap)
     _add_special(writer, folder, rows, vocabulary)
+    return vocabulary
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:

@@ -41,6 +41,11 @@ class Vocabulary:
     adds: Mapping[str, bool] = field(default_factory=dict)
     charsmap: bytes = b""
 
+    @property
+    def texts(self) -> set[str]:
+        """All tokens' texts."""
+        return {piece.text for piece in self.pieces.values()}
+
     def padded(self, rows: int) -> list[Piece]:
         """Tokens 0 to `rows`, unused ones in the gaps; GGUFError when there are more."""
         if not self.pieces or min(self.pieces) < 0 or max(self.pieces) >= rows:
