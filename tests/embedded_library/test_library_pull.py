@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tiny import write_tiny_llama
 
 from workbench.embedded._library import Library
 from workbench.embedded._pull import Puller
+from workbench.embedded._stream import events_of
 from workbench.errors import EngineError
 from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
@@ -49,7 +50,13 @@ def puller(library: Library) -> Puller:
 
 
 async def pull(puller: Puller, name: str) -> list[dict[str, Any]]:
-    return [event async for event in puller.pull(ModelName.parse(name))]
+    lines: list[dict[str, Any]] = []
+    await puller.pull(ModelName.parse(name), lines.append)
+    return lines
+
+
+def pulling(puller: Puller, name: ModelName) -> AsyncGenerator[dict[str, Any], None]:
+    return events_of(lambda emit: puller.pull(name, emit))
 
 
 def leftovers(library: Library) -> list[str]:
@@ -145,8 +152,7 @@ from workbench.embedded._pull import Puller
 from workbench.protocol import ModelName
 async def main():
     puller = Puller(Library(Path(sys.argv[1])), QUICK)
-    async for event in puller.pull(ModelName.parse(sys.argv[2])):
-        print(event, flush=True)
+    await puller.pull(ModelName.parse(sys.argv[2]), print)
 asyncio.run(main())
 """
 
@@ -283,7 +289,7 @@ async def test_a_download_stops_when_the_last_who_waits_leaves(
     registry.add("a/b:c", weights)
     registry.pause = 0.02
     name, digest = ModelName.parse(f"{host}/a/b:c"), digest_of(weights)
-    async with aclosing(puller.pull(name)) as one, aclosing(puller.pull(name)) as two:
+    async with aclosing(pulling(puller, name)) as one, aclosing(pulling(puller, name)) as two:
         async for _ in one:
             if registry.sent(digest) > 50_000:
                 break

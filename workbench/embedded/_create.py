@@ -13,15 +13,14 @@ import json
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.embedded._create_request import CreateRequest
 from workbench.embedded._describe import human_number
 from workbench.embedded._library import Library
-from workbench.embedded._stream import Event
+from workbench.embedded._stream import Emit
 from workbench.errors import GGUFError, InvalidRequest
 from workbench.gguf import Header, convert, convert_adapter, quantise
 from workbench.protocol import Layer, Manifest, digest_of
@@ -36,12 +35,12 @@ class _Left(Exception):
 class Creation:
     """One create in the making: `layers` grow until the manifest is written."""
 
-    def __init__(self, library: Library, request: CreateRequest) -> None:
-        self._library, self._request = library, request
+    def __init__(self, library: Library, request: CreateRequest, emit: Emit) -> None:
+        self._library, self._request, self._emit = library, request, emit
         self._layers: list[Layer] = []
         self._config: dict[str, Any] = {}
 
-    async def events(self) -> AsyncGenerator[Event, None]:
+    async def run(self) -> None:
         """The work, step by step. A base that is named must be installed."""
         request, library = self._request, self._library
         digests = {*request.files.values(), *request.adapters.values()}
@@ -57,34 +56,23 @@ class Creation:
             ]
         with library.hold(digests) as self._keep, library.blobs.workspace() as folder:
             if not request.source:
-                async with aclosing(self._import(request.files, folder / "model", None)) as events:
-                    async for event in events:
-                        yield event
+                await self._import(request.files, folder / "model", None)
             if request.adapters:
                 base_path = library.blob(self._one("model").digest)
-                async with aclosing(
-                    self._import(request.adapters, folder / "adapter", base_path)
-                ) as events:
-                    async for event in events:
-                        yield event
-            async with aclosing(self._quantise(folder / "quantised.gguf")) as events:
-                async for event in events:
-                    yield event
-            for event in self._texts():
-                yield event
-            yield {"status": "writing manifest"}
+                await self._import(request.adapters, folder / "adapter", base_path)
+            await self._quantise(folder / "quantised.gguf")
+            self._texts()
+            self._emit({"status": "writing manifest"})
             await asyncio.to_thread(self._write)
-        yield {"status": "success"}
+        self._emit({"status": "success"})
 
-    async def _import(
-        self, files: Mapping[str, str], folder: Path, base: Path | None
-    ) -> AsyncGenerator[Event, None]:
+    async def _import(self, files: Mapping[str, str], folder: Path, base: Path | None) -> None:
         """Layers of uploaded files; with `base` they must be one adapter for it."""
-        kind = self._kind(files)
-        if kind == "gguf":
+        ready = self._kind(files) == "gguf"
+        if ready:
             layers = [self._gguf(path, digest) for path, digest in files.items()]
             _check_roles([layer.kind for layer in layers], base is not None)
-            yield {"status": "parsing GGUF"}
+            self._emit({"status": "parsing GGUF"})
         else:
             out, what = folder.with_suffix(".gguf"), "adapter" if base else "model"
             await asyncio.to_thread(self._lay_out, files, folder)
@@ -94,16 +82,12 @@ class Creation:
                     return convert_adapter(folder, out, base=base, progress=report)
                 return convert(folder, out, dtype=_stored_dtype(folder), progress=report)
 
-            async with aclosing(_in_thread(work, f"converting {what}")) as events:
-                async for event in events:
-                    yield event
+            await self._in_thread(work, f"converting {what}")
             layers = [self._gguf(what, await asyncio.to_thread(self._library.blobs.add, out))]
             _check_roles([layer.kind for layer in layers], base is not None)
         for layer in layers:
             self._layers = [old for old in self._layers if old.kind != layer.kind or base is None]
-            self._layers.append(layer)
-            yield {"status": f"{'using existing' if kind == 'gguf' else 'creating new'} layer "
-                             f"{layer.digest}"}  # fmt: skip
+            self._take(layer, new=not ready)
 
     def _kind(self, files: Mapping[str, str]) -> str:
         if not files:
@@ -150,7 +134,7 @@ class Creation:
                     f"file {path} cannot be used: {error.strerror}", 400
                 ) from error
 
-    async def _quantise(self, out: Path) -> AsyncGenerator[Event, None]:
+    async def _quantise(self, out: Path) -> None:
         kind = self._request.quantize
         layer = self._one("model")
         header = self._library.header(layer.digest)
@@ -167,15 +151,45 @@ class Creation:
             return quantise(source, out, kind, progress=report)
 
         status = f"quantizing {header.file_type} model to {kind}"
-        async with aclosing(_in_thread(work, status, layer.digest, layer.size)) as events:
-            async for event in events:
-                yield event
+        await self._in_thread(work, status, layer.digest, layer.size)
         digest = await asyncio.to_thread(self._library.blobs.add, out)
-        made = Layer("model", digest, self._library.blob(digest).stat().st_size, layer.source)
-        self._layers = [made if old.kind == "model" else old for old in self._layers]
-        yield {"status": f"creating new layer {digest}"}
+        self._layers.remove(layer)
+        size = self._library.blob(digest).stat().st_size
+        self._take(Layer("model", digest, size, layer.source), new=True)
 
-    def _texts(self) -> Iterable[Event]:
+    async def _in_thread(
+        self,
+        work: Callable[[Callable[[float], None]], Path],
+        status: str,
+        digest: str = "",
+        size: int = 100,
+    ) -> None:
+        """Run `work` in a thread and tell how far it is; when we are cancelled, it ends soon."""
+        done, told, left = 0.0, -1, threading.Event()
+
+        def report(fraction: float) -> None:
+            nonlocal done
+            done = fraction
+            if left.is_set():
+                raise _Left
+
+        self._emit({"status": status})
+        task = asyncio.ensure_future(asyncio.to_thread(work, report))
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=0.06)
+                if int(done * size) > told:
+                    told = int(done * size)
+                    extra = {"digest": digest} if digest else {}
+                    self._emit({"status": status, **extra, "total": size, "completed": told})
+            await task
+        except GGUFError as error:
+            raise InvalidRequest(str(error), 400) from error
+        finally:
+            left.set()
+            await asyncio.wait({task})  # it writes into a folder that is removed next
+
+    def _texts(self) -> None:
         """The small layers: they replace the base's, except licences, which are added."""
         contents = [(kind, value) for kind, value in self._request.texts.items() if value]
         if self._request.parameters:
@@ -189,10 +203,12 @@ class Creation:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             layer, new = self._add(kind, text.encode("utf-8", "replace"))
             if layer not in self._layers:
-                self._layers.append(layer)
-                yield {
-                    "status": f"{'creating new' if new else 'using existing'} layer {layer.digest}"
-                }
+                self._take(layer, new)
+
+    def _take(self, layer: Layer, new: bool) -> None:
+        self._layers.append(layer)
+        word = "creating new" if new else "using existing"
+        self._emit({"status": f"{word} layer {layer.digest}"})
 
     def _add(self, kind: str, content: bytes) -> tuple[Layer, bool]:
         digest = digest_of(content)
@@ -250,35 +266,3 @@ def _stored_dtype(folder: Path) -> str:
     except (OSError, ValueError, AttributeError, RecursionError):
         stored = None  # convert says what is wrong with it
     return "bf16" if stored == "bfloat16" else "f16"
-
-
-async def _in_thread(
-    work: Callable[[Callable[[float], None]], Path], status: str, digest: str = "", size: int = 100
-) -> AsyncGenerator[Event, None]:
-    """Run `work` in a thread and tell how far it is; when we are closed, it ends soon."""
-    done, left = 0.0, threading.Event()
-
-    def report(fraction: float) -> None:
-        nonlocal done
-        done = fraction
-        if left.is_set():
-            raise _Left
-
-    task = asyncio.ensure_future(asyncio.to_thread(work, report))
-    told = -1
-    try:
-        yield {"status": status}
-        while not task.done():
-            await asyncio.wait({task}, timeout=0.06)
-            if int(done * size) > told:
-                told = int(done * size)
-                extra = {"digest": digest} if digest else {}
-                yield {"status": status, **extra, "total": size, "completed": told}
-        try:
-            await task
-        except GGUFError as error:
-            raise InvalidRequest(str(error), 400) from error
-    finally:
-        left.set()
-        if not task.done():
-            await asyncio.wait({task})  # it writes into a folder that is removed next

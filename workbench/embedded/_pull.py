@@ -9,15 +9,13 @@ so a pull repairs a damaged model.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from workbench.embedded import _hub
 from workbench.embedded._create import Creation
 from workbench.embedded._download import Download
 from workbench.embedded._library import Library
 from workbench.embedded._registry import PullLimits, Registry, registry_url
-from workbench.embedded._stream import Event
+from workbench.embedded._stream import Emit, Event
 from workbench.errors import EngineError, GGUFError
 from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
@@ -32,28 +30,24 @@ class Puller:
         self._limits = limits or PullLimits()
         self._downloads: dict[str, Download] = {}
 
-    async def pull(self, name: ModelName, insecure: bool = False) -> AsyncGenerator[Event, None]:
+    async def pull(self, name: ModelName, emit: Emit, *, insecure: bool = False) -> None:
         """The pull, step by step. Raises InvalidRequest before the first step, or EngineError."""
         hub = _hub.is_hub(name)
         base, token = (_hub.endpoint(), _hub.token()) if hub else (registry_url(name, insecure), "")
-        yield {"status": "pulling manifest"}
+        emit({"status": "pulling manifest"})
         async with Registry(base, self._limits, insecure=insecure, token=token) as registry:
-            repository = f"{name.namespace}/{name.model}"
             try:
-                raw = await registry.manifest(repository, name.tag)
+                raw = await registry.manifest(f"{name.namespace}/{name.model}", name.tag)
             except EngineError:
                 if not hub:
                     raise
-                events = self._from_hub(registry, name)
+                await self._from_hub(registry, name, emit)
             else:
-                events = self._from_registry(registry, name, raw)
-            async with aclosing(events):
-                async for event in events:
-                    yield event
+                await self._from_registry(registry, name, raw, emit)
 
     async def _from_registry(
-        self, registry: Registry, name: ModelName, raw: bytes
-    ) -> AsyncGenerator[Event, None]:
+        self, registry: Registry, name: ModelName, raw: bytes, emit: Emit
+    ) -> None:
         manifest = Manifest.parse(raw)
         models = manifest.of("model")
         if len(models) != 1:
@@ -61,52 +55,42 @@ class Puller:
         with self._library.hold(layer.digest for layer in manifest.all):
             for layer in manifest.all:
                 url = registry.blob_url(f"{name.namespace}/{name.model}", layer.digest)
-                async with aclosing(self._blob(registry, url, layer)) as events:
-                    async for event in events:
-                        yield event
-            yield {"status": "verifying sha256 digest"}
+                await self._blob(registry, url, layer, emit)
+            emit({"status": "verifying sha256 digest"})
             try:
                 await asyncio.to_thread(self._library.header, models[0].digest)
             except GGUFError as error:
                 raise EngineError(f"pull: the model's file cannot be used: {error}", 500) from error
-            yield {"status": "writing manifest"}
+            emit({"status": "writing manifest"})
             await asyncio.to_thread(self._library.write_manifest, name, manifest, raw)
-        yield {"status": "success"}
+        emit({"status": "success"})
 
-    async def _from_hub(self, registry: Registry, name: ModelName) -> AsyncGenerator[Event, None]:
+    async def _from_hub(self, registry: Registry, name: ModelName, emit: Emit) -> None:
         """A GGUF file of a repository, found by the Hub's list of files."""
         file = await _hub.find(registry, name)
         with self._library.hold([file.layer.digest]):
-            async with aclosing(self._blob(registry, file.url, file.layer)) as events:
-                async for event in events:
-                    yield event
-            async with aclosing(Creation(self._library, file.request).events()) as events:
-                async for event in events:
-                    yield event
+            await self._blob(registry, file.url, file.layer, emit)
+            await Creation(self._library, file.request, emit).run()
 
-    async def _blob(
-        self, registry: Registry, url: str, layer: Layer
-    ) -> AsyncGenerator[Event, None]:
+    async def _blob(self, registry: Registry, url: str, layer: Layer, emit: Emit) -> None:
         """Have the blob of `layer` here, whole and right."""
-        hex_digits = layer.digest.removeprefix("sha256:")
-        event: Event = {"status": f"pulling {hex_digits[:12]}", "digest": layer.digest}
-        event["total"] = layer.size
+        status = f"pulling {layer.digest.removeprefix('sha256:')[:12]}"
+        event: Event = {"status": status, "digest": layer.digest, "total": layer.size}
         blob = self._library.blob(layer.digest)
         if blob.is_file() and await asyncio.to_thread(digest_of, blob) == layer.digest:
-            yield {**event, "completed": layer.size}
+            emit({**event, "completed": layer.size})
             return
         download = await self._join(registry, url, layer)
         try:
-            while True:
+            while not download.task.done():
                 done = download.completed
-                yield {**event, "completed": done} if done else event
-                if download.task.done():
-                    download.task.result()
-                    return
+                emit({**event, "completed": done} if done else event)
                 await asyncio.wait({download.task}, timeout=_EVERY)
+            download.task.result()
+            emit({**event, "completed": layer.size})
         finally:
             download.waiters -= 1
-            if not download.waiters and not download.task.done():
+            if not download.waiters:
                 download.task.cancel()
                 await asyncio.wait({download.task})
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,10 +18,11 @@ from workbench.embedded._guard import read_json
 from workbench.embedded._library import Installed, Library
 from workbench.embedded._pull import Puller
 from workbench.embedded._registry import PullLimits
-from workbench.embedded._stream import Event, ndjson
+from workbench.embedded._stream import Emit, Event, events_of, ndjson
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
 from workbench.protocol import ModelName
 
+Work = Callable[[Emit], Awaitable[None]]
 _NAMED: dict[str, tuple[type, ...]] = {"model": (str,), "name": (str,)}
 _SHOW = _NAMED | {"verbose": (bool,), "system": (str,)}
 _COPY: dict[str, tuple[type, ...]] = {"source": (str,), "destination": (str,)}
@@ -111,41 +111,44 @@ class _Models:
     async def create(self, request: Request) -> Response:
         body = await read_json(request, FIELDS)
         wanted = CreateRequest.parse(body)
-        return ndjson(request, self._create(wanted), body.get("stream", True))
+
+        async def work(emit: Emit) -> None:
+            try:
+                if wanted.source:
+                    await asyncio.to_thread(self._library.find, wanted.source)
+            except ModelNotFound:
+                await self._puller.pull(
+                    ModelName.parse(wanted.source),
+                    lambda event: None if event["status"] == "success" else emit(event),
+                )
+            await Creation(self._library, wanted, emit).run()
+
+        return self._progress(request, body, wanted.name, work)
 
     async def pull(self, request: Request) -> Response:
         body = await read_json(request, _PULL)
         name = ModelName.parse(_name(body))
-        events = self._replacing(
-            name.display(), self._puller.pull(name, body.get("insecure", False))
-        )
-        return ndjson(request, events, body.get("stream", True))
 
-    async def _create(self, wanted: CreateRequest) -> AsyncGenerator[Event, None]:
-        if wanted.source:
-            base = ModelName.parse(wanted.source)
-            try:
-                await asyncio.to_thread(self._library.find, wanted.source)
-            except ModelNotFound:
-                async with aclosing(self._puller.pull(base)) as events:
-                    async for event in events:
-                        if event["status"] != "success":
-                            yield event
-        creation = Creation(self._library, wanted).events()
-        async with aclosing(self._replacing(wanted.name.display(), creation)) as events:
-            async for event in events:
-                yield event
+        async def work(emit: Emit) -> None:
+            await self._puller.pull(name, emit, insecure=body.get("insecure", False))
 
-    async def _replacing(
-        self, name: str, events: AsyncGenerator[Event, None]
-    ) -> AsyncGenerator[Event, None]:
-        """`events`, and then the unloading of what they replaced."""
-        before = self._known(name)
-        async with aclosing(events):
-            async for event in events:
-                if event["status"] == "success":
-                    await self._forget(before)
-                yield event
+        return self._progress(request, body, name, work)
+
+    def _progress(
+        self,
+        request: Request,
+        body: Event,
+        name: ModelName,
+        work: Callable[[Emit], Awaitable[None]],
+    ) -> Response:
+        """The events of `work`, after which what it replaced is unloaded."""
+
+        async def whole(emit: Emit) -> None:
+            before = self._known(name.display())
+            await work(emit)
+            await self._forget(before)
+
+        return ndjson(request, events_of(whole), body.get("stream", True))
 
     def _known(self, name: str) -> Installed | None:
         try:

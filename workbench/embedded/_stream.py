@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -21,12 +21,27 @@ from starlette.types import Receive, Scope, Send
 from workbench.errors import WorkbenchError
 
 Event = dict[str, Any]
+Emit = Callable[[Event], None]
 _log = logging.getLogger(__name__)
 
 
 def last(events: Sequence[Event]) -> Event:
     """Progress in one object is its last line."""
     return events[-1]
+
+
+async def events_of(work: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[Event, None]:
+    """What `work` emits, as it comes; closing it cancels `work` and waits for its end."""
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    task = asyncio.ensure_future(work(queue.put_nowait))
+    task.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        while (event := await queue.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def ndjson(
