@@ -19,6 +19,7 @@ from tiny import write_tiny_llama
 from workbench.engines import connect, stop_engine
 from workbench.jobs import stop_supervisor
 
+ONE = {"num_thread": 1}  # llama.cpp's threads wait by spinning, which a busy machine punishes
 HOSTILE = r"""
 from workbench.panels import Playground
 from workbench.panels._fragment import Fragment
@@ -61,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     model = write_tiny_llama(folder / "tiny.gguf", context=2048)
     with at(home):
         with connect() as engine:
-            for _step in engine.create("spare", files={"tiny.gguf": model}):
+            for _step in engine.create("spare", files={"tiny.gguf": model}, parameters=ONE):
                 pass
             engine.copy("spare", "tiny")
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from conftest import at
@@ -250,7 +251,7 @@ def test_an_empty_home_says_what_to_do(
         page = watched.page
         expect(card(page, "Models").get_by_text("No model yet")).to_be_visible()
         expect(page.get_by_role("button", name=re.compile("Build the starter"))).to_be_visible()
-        monkeypatch.syspath_prepend(os.path.dirname(__file__))
+        monkeypatch.syspath_prepend(str(Path(__file__).parent))
         with at(empty.home):
             job = jobs.submit("slow_target:climb", {}, title="Prepare", kind="prepare")
         expect(page.get_by_text("Your first model is being made")).to_be_visible()
@@ -307,7 +308,8 @@ def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme:
                 page.wait_for_timeout(150)
                 shoot(page, f"{panel.lower()}-{width}-{scheme}")
                 wide = page.evaluate(
-                    "[...document.querySelectorAll('.wb-card, .wb-header, .wb-turn, dd, .wb button')].filter("
+                    "[...document.querySelectorAll("
+                    "'.wb-card, .wb-header, .wb-turn, dd, .wb button')].filter("
                     "e => e.checkVisibility() && (e.scrollWidth > e.clientWidth + 1"
                     " || e.getBoundingClientRect().right > innerWidth + 1))"
                     ".map(e => e.ariaLabel || e.textContent)"

@@ -13,6 +13,9 @@ from workbench.engines import connect, stop_engine
 from workbench.panels.states import EngineState, PlaygroundState
 
 
+ONE = {"num_thread": 1}  # llama.cpp's threads wait by spinning, which a busy machine punishes
+
+
 @pytest.fixture(scope="session")
 def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose engine has `tiny:latest`."""
@@ -23,7 +26,7 @@ def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ["WORKBENCH_ENGINE"] = "embedded"
     try:
         with connect() as engine:
-            for _step in engine.create("tiny", files={"tiny.gguf": model}):
+            for _step in engine.create("tiny", files={"tiny.gguf": model}, parameters=ONE):
                 pass
         yield home
         os.environ["WORKBENCH_HOME"] = str(home)

@@ -35,7 +35,9 @@ def test_values_have_their_kinds() -> None:
     }
 
 
-@pytest.mark.parametrize(("text", "value"), [("-1", -1.0), ("0", 0.0), ("300", 300.0), ("2h", "2h")])
+@pytest.mark.parametrize(
+    ("text", "value"), [("-1", -1.0), ("0", 0.0), ("300", 300.0), ("2h", "2h")]
+)
 def test_keep_alive(text: str, value: float | str) -> None:
     state = OptionsState()
     state.set_text("keep_alive", text)

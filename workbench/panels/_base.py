@@ -1,9 +1,9 @@
 """What every panel is: a box that draws itself on first opening and polls while it is looked at.
 
-A subclass names its parts (template and what it watches), column by column. Polling is an
-asyncio task on the kernel's loop that calls `state.refresh()`; it pauses while the panel or the
-browser's tab is hidden and ends when the panel is closed. A poll that fails shows its error as
-the panel's notice and goes on: the next one that works removes it.
+A subclass names its parts (template and what it watches), column by column. `state.refresh()`
+is called once on opening (a pre-heated page has its figures before anybody comes), then by a
+task on the kernel's loop as long as a browser shows the panel. A refresh that fails shows its
+error as the panel's notice; the next one that works removes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import ipywidgets
 
 from workbench.panels._fragment import Fragment, Part, current_loop
-from workbench.panels._html import render, theme_css
+from workbench.panels._html import FOLDER, render
 from workbench.panels.states import Problem, State, reject_unknown
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ Column = tuple[tuple[str, str], ...]  # (template, traits to watch) from top to 
 
 def style_sheet() -> ipywidgets.HTML:
     """The theme, for pages whose template does not bring it (JupyterLab)."""
-    sheet = ipywidgets.HTML(f"<style>{theme_css()}</style>")
+    css = (FOLDER / "web" / "theme.css").read_text(encoding="utf-8")
+    sheet = ipywidgets.HTML(f"<style>{css}</style>")
     sheet.layout.display = "none"
     return sheet
 
@@ -39,16 +40,17 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
     make_state: ClassVar[type[State]] = State
     keywords: ClassVar[tuple[str, ...]] = ()  # of the state, settable here
     every: ClassVar[float] = 2.0  # seconds between two refreshes
+    parts: tuple[Part, ...] = ()
+    state: Any = None
+    _poll: asyncio.Task[None] | None = None
 
     def __init__(self, state: State | None = None, *, shown: bool = True, **values: Any) -> None:
         unknown = set(values) - set(self.keywords)
         reject_unknown(type(self).__name__, unknown, ("state", "shown", *self.keywords))
         super().__init__()
         self.state = self.make_state(**values) if state is None else state
-        self.parts: list[Part] = []
-        self._poll: asyncio.Task[None] | None = None
         self._loop = current_loop()
-        self._notice = Fragment()
+        self._notice = Fragment(reports=True)
         self._notice.observe(self._seen, "seen")
         self.add_class("wb")
         self.add_class(f"wb-panel-{self.name}")
@@ -74,14 +76,15 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self._stop()
         for part in self.parts:
             part.stop()
-        self.state.close()
+        if self.state is not None:  # ipywidgets also closes what could not be made
+            self.state.close()
         super().close()
 
     def _draw_columns(self) -> ipywidgets.Box:
         columns = []
         for column in self.columns:
             parts = [Part(template, self.state, watch) for template, watch in column]
-            self.parts.extend(parts)
+            self.parts += tuple(parts)
             columns.append(ipywidgets.VBox(parts))
         box = ipywidgets.Box(columns)
         box.add_class("wb-columns")
@@ -92,8 +95,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self._notice.html = render("error", problem=problem, retry="") if problem else ""
 
     def _seen(self, change: Any) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._start if change["new"] else self._stop)
+        if self._loop is not None and change["new"]:
+            self._loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
         hidden = self.layout.display == "none"
@@ -114,4 +117,6 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
                 self._show(Problem.of(error))
             else:
                 self._show(None)
+            if not self._notice.seen:
+                return
             await asyncio.sleep(self.every)

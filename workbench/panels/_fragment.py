@@ -1,13 +1,10 @@
 """The two bricks of every view: a piece of HTML that talks back, and its guarded place.
 
-`Fragment` is the only widget with JavaScript of ours: it shows safe HTML, updates it in place,
-and sends back which action was asked for. `Part` draws one template from a state whenever a
-trait that it watches changes, and hands actions to the state: `data-action="engine.delete"`
-calls `state.engine.delete(name=…)` if that state lists `delete` among its `actions`. Whatever
-goes wrong in either becomes an error card where the part stood, with a way to try again.
-
-Everything runs on the loop of the kernel's main thread. JupyterLab may deliver a widget's
-message on another thread (a subshell); it is handed over before it touches a trait.
+`Fragment` is the only widget with JavaScript of ours. `Part` draws a template whenever a trait
+that it watches changes, and hands actions to the state: `data-action="engine.delete"` calls
+`state.engine.delete(name=…)` if that state lists `delete` among its `actions`. What goes wrong
+becomes an error card where the part stood. JupyterLab may deliver a widget's message on another
+thread (a subshell): it is handed to the kernel's main loop before it touches a trait.
 """
 
 from __future__ import annotations
@@ -29,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 class Fragment(anywidget.AnyWidget):  # type: ignore[misc]
-    """Safe HTML in the page. `seen` is false while the browser's tab is hidden."""
+    """Safe HTML in the page. `seen` says whether a browser shows it now."""
 
     _esm = FOLDER / "web" / "fragment.js"
     html = traitlets.Unicode("").tag(sync=True)
-    seen = traitlets.Bool(True).tag(sync=True)
+    seen = traitlets.Bool(False).tag(sync=True)
+    reports = traitlets.Bool(False).tag(sync=True)  # whether `seen` is kept up to date
 
 
 def current_loop() -> asyncio.AbstractEventLoop | None:

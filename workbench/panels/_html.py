@@ -1,9 +1,8 @@
 """Safe HTML: templates that escape by default, Markdown without raw HTML, figures for people.
 
-What a model says is hostile until shown otherwise: Markdown is rendered with raw HTML off,
-links only to http(s) and mail, and images as links, so that an answer can neither run a script
-nor make the browser ask a foreign server. The browser side removes what should not be there
-once more (`web/fragment.js`), and the dashboard's Content-Security-Policy is the third wall.
+What a model says is hostile: Markdown has no raw HTML, no images and links only to http(s) and
+mail, so that an answer can neither run a script nor make the browser ask a foreign server.
+`web/fragment.js` is the second wall, the dashboard's Content-Security-Policy the third.
 """
 
 from __future__ import annotations
@@ -32,11 +31,6 @@ def clean(text: str) -> str:
 def render(template: str, **context: Any) -> str:
     """The template of `pages/` filled in, everything escaped unless it is Markup."""
     return clean(_environment().get_template(f"{template}.html").render(**context))
-
-
-def theme_css() -> str:
-    """The one style sheet."""
-    return (FOLDER / "web" / "theme.css").read_text(encoding="utf-8")
 
 
 def markdown(text: str) -> Markup:
@@ -95,10 +89,7 @@ def polyline(values: Sequence[float], width: float = 600, height: float = 100) -
     """The `d` of an SVG path through the values, at most 200 points, lowest at the bottom."""
     points = [value for value in values if math.isfinite(value)]
     step = max(1, math.ceil(len(points) / 200))
-    if (len(points) - 1) % step:
-        points = [*points[::step], points[-1]]
-    else:
-        points = points[::step]
+    points = points[::step] + (points[-1:] if (len(points) - 1) % step else [])
     if len(points) < 2:
         return ""
     low, high = min(points), max(points)

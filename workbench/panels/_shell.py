@@ -6,6 +6,8 @@ is shown. All panels share one engine state, which whichever is shown keeps fres
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets
@@ -27,19 +29,19 @@ from workbench.panels.states import (
 class Shell(ipywidgets.VBox):  # type: ignore[misc]
     """All panels on one page: `Shell()`, or `Shell(show="playground")`."""
 
+    panels: Mapping[str, Panel] = MappingProxyType({})
+
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
         reject_unknown("Shell", unknown, ("show",))
+        tabs = tuple((panel.name, panel.title) for panel in (Home, Playground))
+        if show not in dict(tabs):
+            raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
         super().__init__()
         engine, jobs = EngineState(), JobsState()
         self.home = Home(HomeState(engine=engine, jobs=jobs, opener=self.play), shown=False)
         self.playground = Playground(PlaygroundState(engine=engine, jobs=jobs), shown=False)
-        self.panels: dict[str, Panel] = {p.name: p for p in (self.home, self.playground)}
-        tabs = tuple((panel.name, panel.title) for panel in self.panels.values())
-        if show not in self.panels:
-            raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(self.panels)}.")
+        self.panels = {p.name: p for p in (self.home, self.playground)}
         self.state = ShellState(engine=engine, tabs=tabs, shown=show)
-        for panel in self.panels.values():
-            panel.hide()
         watch = "shown engine.engine engine.loaded engine.starting"
         self._header = Part("shell", self.state, watch)
         self.state.observe(lambda change: self._switch(change["new"]), "shown")
@@ -56,7 +58,8 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         """Stop all panels."""
         for panel in self.panels.values():
             panel.close()
-        self._header.stop()
+        if self.panels:
+            self._header.stop()
         super().close()
 
     def _switch(self, name: str) -> None:

@@ -1,11 +1,10 @@
 """The dashboards' server: Voila with our template, a front page, and a door that is shut.
 
-`/` is the home notebook; the other notebooks are under `/voila/render/`. There is no file list,
-no file is served, a request for another host name is refused (so that a foreign page cannot
-reach us by renaming itself), and the Content-Security-Policy lets the browser ask nobody else.
-Kernels are pre-heated, and one whose page vanished without a word is culled. On loopback there
-is no token; on any other address there is one: WORKBENCH_TOKEN, else drawn and printed.
-Only this file knows Voila's inside; it was written for 0.5.13.
+`/` is the home notebook, the others are under `/voila/render/`; no file is listed or served. On
+loopback a request for another host name is refused (a foreign page could rename itself to reach
+us) and no token is asked for; on any other address there is one: WORKBENCH_TOKEN, else drawn
+and printed. The page may ask nobody but us. Kernels are pre-heated; one whose page vanished
+without a word is culled. Only this file knows Voila's inside, which was 0.5.13's.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ EXTENSIONS = (
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' ws: wss: blob: data:; worker-src 'self' blob:; object-src 'none'; "
+    "connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 
@@ -48,17 +47,13 @@ def is_loopback(host: str) -> bool:
 
 def settings_of(host: str) -> dict[str, Any]:
     """Voila's configuration, by class."""
-    headers = {"Content-Security-Policy": POLICY.replace("ws: wss:", _sockets(host))}
-    headers["Referrer-Policy"] = "no-referrer"
+    headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
     return {
         "Voila": {
             "open_browser": False,
             "port_retries": 0,
             "auto_token": not is_loopback(host),
-            "tornado_settings": {
-                "allow_remote_access": not is_loopback(host),
-                "headers": headers,
-            },
+            "tornado_settings": {"allow_remote_access": not is_loopback(host), "headers": headers},
         },
         "VoilaConfiguration": {
             "template": "workbench",
@@ -71,11 +66,6 @@ def settings_of(host: str) -> dict[str, Any]:
         },
         "MappingKernelManager": {"cull_idle_timeout": 1800, "cull_interval": 120},
     }
-
-
-def _sockets(host: str) -> str:
-    """A page may open web sockets to where it came from only."""
-    return "ws: wss:" if not is_loopback(host) else "ws://localhost:* ws://127.0.0.1:*"
 
 
 def application() -> type[Any]:

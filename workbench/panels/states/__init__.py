@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from workbench.panels.states._answer import Turn
-from workbench.panels.states._engine import EngineState, EngineView
+from workbench.panels.states._engine import EngineState
 from workbench.panels.states._home import HomeState
 from workbench.panels.states._jobs import JobsState
-from workbench.panels.states._options import OptionsState, Row
+from workbench.panels.states._options import OptionsState
 from workbench.panels.states._playground import PlaygroundState
 from workbench.panels.states._shell import ShellState
 from workbench.panels.states._state import Problem, State, reject_unknown
 
 __all__ = [
     "EngineState",
-    "EngineView",
     "HomeState",
     "JobsState",
     "OptionsState",
     "PlaygroundState",
     "Problem",
-    "Row",
     "ShellState",
     "State",
     "Turn",

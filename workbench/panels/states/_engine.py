@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Unicode
@@ -21,12 +21,6 @@ from workbench.types import EngineKind, Model, RunningModel
 if TYPE_CHECKING:
     from workbench.engines import AsyncEngine
 
-KINDS = {
-    "embedded": "Embedded engine",
-    "ollama": "Ollama",
-    "openai": "OpenAI-compatible server",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
@@ -35,10 +29,6 @@ class EngineView:
     kind: EngineKind
     url: str
     version: str
-
-    @property
-    def title(self) -> str:
-        return KINDS[self.kind]
 
 
 class EngineState(State):
@@ -52,12 +42,9 @@ class EngineState(State):
     starting = Bool(False)
     models = TupleTrait(default_value=())
     loaded = TupleTrait(default_value=())
+    _connection = AnyTrait(None, allow_none=True)
+    _asked = Bool(False)
     deleting = Unicode("")  # the model whose deletion waits for a second click
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-        self._connection: AsyncEngine | None = None
-        self._asked = False
 
     async def connect(self, *, start: bool = True) -> AsyncEngine:
         """The connection, made anew when it broke. Raises EngineUnreachable."""
@@ -65,7 +52,8 @@ class EngineState(State):
             from workbench.engines import aconnect
 
             self._connection = await aconnect(self.url or None, start=start)
-        return self._connection
+        connection: AsyncEngine = self._connection
+        return connection
 
     async def drop(self) -> None:
         """Forget the connection: the next use finds the engine anew."""
@@ -75,10 +63,7 @@ class EngineState(State):
 
     async def refresh(self) -> None:
         """What answers and what it has; the first time an engine is started if none does."""
-        if not self._asked or self.starting:
-            await self.start()
-        else:
-            await self._look(start=False)
+        await (self._look(start=False) if self._asked else self.start())
 
     async def start(self) -> None:
         """Connect, starting the embedded engine where none answers."""
@@ -121,14 +106,9 @@ class EngineState(State):
         return "good", words
 
     @property
-    def missing(self) -> bool:
-        """Whether we looked and found none."""
-        return self.engine is None and self._asked and not self.starting
-
-    @property
     def writers(self) -> tuple[Model, ...]:
-        """The models that can be asked for text."""
-        return tuple(model for model in self.models if writes_text(model))
+        """The models that can be asked for text; an engine that does not say is trusted."""
+        return tuple(m for m in self.models if not m.capabilities or "completion" in m.capabilities)
 
     def running(self, name: str) -> RunningModel | None:
         """The model in memory, None when it is not."""
@@ -145,8 +125,3 @@ class EngineState(State):
             await (await self.connect()).delete(name)
             self.deleting = ""
             await self._look(start=False)
-
-
-def writes_text(model: Model) -> bool:
-    """Whether the model can be asked for text; an engine that does not say is trusted."""
-    return not model.capabilities or "completion" in model.capabilities

@@ -54,13 +54,6 @@ class HomeState(State):
             lambda: hardware.disk_free(settings.models_folder())
         )
 
-    @property
-    def memory_share(self) -> float:
-        """How much of this machine's memory is taken, 0 to 1."""
-        if self.machine is None or not self.machine.memory_total:
-            return 0.0
-        return 1 - float(self.machine.memory_available / self.machine.memory_total)
-
     async def run_checks(self) -> None:
         """What `workbench doctor` finds."""
         from workbench import doctor

@@ -7,7 +7,7 @@ on from the last row that is known, never from the beginning again.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from traitlets import Dict, Unicode
 from traitlets import Tuple as TupleTrait
@@ -31,10 +31,7 @@ class JobsState(State):
     curves = Dict()  # id -> tuple of (step's order, loss)
     opened = Unicode("")  # the job whose log is shown
     log = Unicode("")
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-        self._seen: dict[str, int] = {}
+    _seen = Dict()  # id -> the last row of its history that is known
 
     @property
     def preparing(self) -> Job | None:
@@ -42,43 +39,33 @@ class JobsState(State):
         found = (job for job in self.jobs if job.kind in {"prepare", "starter"})
         return next((job for job in found if not job.ended), None)
 
-    @property
-    def running(self) -> tuple[Job, ...]:
-        return tuple(job for job in self.jobs if not job.ended)
-
     async def refresh(self) -> None:
         """The list; curves of what runs; the opened log."""
         from workbench import jobs
 
+        went = {job.id for job in self.jobs if not job.ended}
         self.jobs = tuple(await asyncio.to_thread(lambda: jobs.jobs(limit=SHOWN)))
         for job in self.jobs:
-            if not job.ended or (job.id not in self._seen and CURVE in job.metrics):
+            news = not job.ended or job.id in went or job.id not in self._seen
+            if news and CURVE in job.metrics:
                 await self._read_curve(job.id)
         if self.opened:
-            await self._read_log(self.opened)
+            self.log = await asyncio.to_thread(jobs.log_text, self.opened, tail=LOG_TAIL)
 
     async def _read_curve(self, id: str) -> None:
         from workbench import jobs
 
         after = self._seen.get(id, 0)
         rows = await asyncio.to_thread(jobs.history, id, after)
-        self._seen[id] = rows[-1].id if rows else after
         values = tuple(row.metrics[CURVE] for row in rows if CURVE in row.metrics)
-        if values:
+        if values and self._seen.get(id, 0) == after:  # no other refresh was quicker
+            self._seen[id] = rows[-1].id
             self.curves = {**self.curves, id: (*self.curves.get(id, ()), *values)}
-
-    async def _read_log(self, id: str) -> None:
-        from workbench import jobs
-
-        self.log = await asyncio.to_thread(lambda: jobs.log_text(id, tail=LOG_TAIL))
 
     async def open_log(self, id: str) -> None:
         """Show this job's log; the same one again closes it."""
-        if self.opened == id:
-            self.opened = self.log = ""
-        else:
-            await self._read_log(id)
-            self.opened = id
+        self.opened, self.log = ("" if self.opened == id else id), ""
+        await self.refresh()
 
     async def cancel(self, id: str) -> None:
         """Ask a job to end."""

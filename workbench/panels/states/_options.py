@@ -26,6 +26,7 @@ BESIDE = {
         "keep_alive", "str", "5m", "How long the model stays in memory: 10m, 2h, 0, -1 for ever."
     ),
 }
+FIELDS = {**OPTIONS, **BESIDE}
 CHOICES = {"format": ("json",), "think": ("true", "false")}
 KINDS = {
     "int": "This should be a whole number.",
@@ -62,12 +63,12 @@ class OptionsState(State):
         text = value.strip("\r\n") if name == "stop" else value.strip()
         texts = {key: kept for key, kept in self.texts.items() if key != name}
         problems = {key: kept for key, kept in self.problems.items() if key != name}
-        if text and text != _default(_option(name)):
+        if text and text != _default(FIELDS[name]):
             texts[name] = text
             try:
                 _parse(name, text)
             except InvalidRequest:
-                problems[name] = KINDS.get(name) or KINDS[_option(name).kind]
+                problems[name] = KINDS.get(name) or KINDS[FIELDS[name].kind]
         self.texts, self.problems = texts, problems
 
     def reset(self, name: str = "") -> None:
@@ -89,14 +90,10 @@ class OptionsState(State):
         return {**({"options": options} if options else {}), **beside}
 
     def _row(self, name: str) -> Row:
-        option = _option(name)
+        option = FIELDS[name]
         choices = CHOICES.get(name) or (("true", "false") if option.kind == "bool" else ())
         text, problem = self.texts.get(name, ""), self.problems.get(name, "")
         return Row(option, text, _default(option), problem, choices)
-
-
-def _option(name: str) -> Option:
-    return BESIDE.get(name) or OPTIONS[name]
 
 
 def _parse(name: str, text: str) -> Any:

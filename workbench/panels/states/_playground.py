@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
@@ -22,7 +23,7 @@ from workbench.panels.states._engine import EngineState
 from workbench.panels.states._jobs import JobsState
 from workbench.panels.states._options import OptionsState
 from workbench.panels.states._state import Problem, State
-from workbench.types import Chunk, Message, Model, RunningModel
+from workbench.types import Chunk, Message, Model
 
 if TYPE_CHECKING:
     from workbench.engines import AsyncEngine
@@ -53,7 +54,7 @@ class PlaygroundState(State):
     def __init__(self, **values: Any) -> None:
         self._wanted = values.pop("model", "")
         self._task: asyncio.Task[None] | None = None
-        self._ids = 0
+        self._ids = count(1)
         super().__init__(**values)
         self.engine.observe(lambda _change: self._choose_one(), ["models"])
         self._choose_one()
@@ -83,12 +84,6 @@ class PlaygroundState(State):
             self.model = next((name for name in names if name in wanted), newest)
 
     @property
-    def running(self) -> RunningModel | None:
-        """The chosen model in memory, None when it is not loaded."""
-        found: RunningModel | None = self.engine.running(self.model)
-        return found
-
-    @property
     def thinks(self) -> bool:
         """Whether the chosen model can think before it answers."""
         chosen: list[Model] = [m for m in self.engine.models if m.name == self.model]
@@ -105,16 +100,11 @@ class PlaygroundState(State):
         return next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
 
     @property
-    def busy(self) -> bool:
-        """Whether an answer is being written."""
-        return self.live is not None
-
-    @property
     def code(self) -> str:
         """Python that asks the same with workbench; empty while there is nothing to ask."""
         from workbench.engines import code_for
 
-        if self.busy or not self.model or self.options.problems:
+        if self.live or not self.model or self.options.problems:
             return ""
         asked = self._asked()
         turns = self.turns[: asked + 1] if asked is not None else ()
@@ -135,12 +125,12 @@ class PlaygroundState(State):
 
     async def send(self, prompt: str) -> None:
         """Ask. In Prompt mode the last pair is replaced, in Chat mode one is added."""
-        if self.busy or not prompt.strip():
+        if self.live or not prompt.strip():
             return
         chat = self.mode == "chat"
         self.draft = "" if chat else prompt
         self.composer += chat
-        await self._ask((*(self.chat if chat else ()), Turn(self._id(), "user", prompt)))
+        await self._ask((*(self.chat if chat else ()), Turn(next(self._ids), "user", prompt)))
 
     async def regenerate(self) -> None:
         """Ask the last question again; also the way on after an error."""
@@ -153,12 +143,12 @@ class PlaygroundState(State):
         kept = [index for index, said in enumerate(self.turns) if str(said.id) == turn]
         self.editing = ""
         if kept and text.strip():
-            await self._ask((*self.turns[: kept[0]], Turn(self._id(), "user", text)))
+            await self._ask((*self.turns[: kept[0]], Turn(next(self._ids), "user", text)))
 
     def undo(self) -> None:
         """Take back the last question and its answer; the question returns to the field."""
         asked = self._asked()
-        if asked is not None and not self.busy:
+        if asked is not None and not self.live:
             self.draft, self.problem = self.turns[asked].text, None
             self.composer += 1
             self._keep(self.turns[:asked], self.mode)
@@ -178,7 +168,7 @@ class PlaygroundState(State):
     # How it is done
 
     async def _ask(self, turns: tuple[Turn, ...]) -> None:
-        if self.busy:
+        if self.live:
             return
         growing = Growing(self.model)
         self._keep(turns, self.mode)
@@ -202,12 +192,13 @@ class PlaygroundState(State):
         finally:
             self._task = None
         if growing.tokens or not outcome:
-            turns = (*turns, growing.turn(self._id(), outcome))
+            turns = (*turns, growing.turn(next(self._ids), outcome))
         self._keep(turns, mode)
         self.live = None
 
     async def _collect(self, chunks: AsyncIterator[Chunk], growing: Growing) -> None:
         loop = asyncio.get_running_loop()
+        rested = loop.time()
         timer: asyncio.TimerHandle | None = None
 
         def show() -> None:
@@ -221,6 +212,9 @@ class PlaygroundState(State):
                 if timer is None:
                     pause = REDRAW + REDRAW_PER_CHARACTER * len(self.live.text)
                     timer = loop.call_later(pause if growing.tokens > 1 else 0, show)
+                if loop.time() - rested > REDRAW / 4:  # chunks that lie ready never wait
+                    await asyncio.sleep(0)
+                    rested = loop.time()
         finally:
             if timer is not None:
                 timer.cancel()
@@ -246,7 +240,3 @@ class PlaygroundState(State):
 
     def _keep(self, turns: tuple[Turn, ...], mode: str) -> None:
         setattr(self, "chat" if mode == "chat" else "single", turns)
-
-    def _id(self) -> int:
-        self._ids += 1
-        return self._ids

@@ -221,10 +221,12 @@ function render({ model, el }) {
     event.preventDefault();
     send(holder, action);
   };
-  const seen = () => {
-    model.set("seen", !document.hidden);
+  const tell = (seen) => {
+    if (!model.get("reports") || model.get("seen") === seen) return;
+    model.set("seen", seen);
     model.save_changes();
   };
+  const seen = () => tell(!document.hidden);
   el.addEventListener("click", click);
   el.addEventListener("change", change);
   el.addEventListener("keydown", keydown);
@@ -232,7 +234,9 @@ function render({ model, el }) {
   document.addEventListener("visibilitychange", seen);
   model.on("change:html", schedule);
   draw();
+  seen();
   return () => {
+    tell(false);
     model.off("change:html", schedule);
     document.removeEventListener("keydown", hotkey);
     document.removeEventListener("visibilitychange", seen);
