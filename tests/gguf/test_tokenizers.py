@@ -53,7 +53,14 @@ def test_token_ids_are_the_same(kind: str, tmp_path: Path) -> None:
     texts = [text for text in TEXTS + LEADING if text not in NOT_SAME.get(kind, ())]
     with LlamaCpp(path, embedding=model == "bert", context=512) as engine:
         for text in texts:
-            assert engine.tokenize(text) == tokenizer.encode(text).ids, repr(text)
+            found, expected = engine.tokenize(text), tokenizer.encode(text).ids
+            if kind == "unigram" and found != expected:  # two cuts can be equally good
+                pieces = read_vocabulary(folder).pieces
+                totals = [sum(pieces[one].score for one in ids) for ids in (found, expected)]
+                assert totals[0] == pytest.approx(totals[1], abs=1e-4), repr(text)
+                assert tokenizer.decode(found) == tokenizer.decode(expected), repr(text)
+            else:
+                assert found == expected, repr(text)
 
 
 def test_a_sentencepiece_file_alone(tmp_path: Path) -> None:
