@@ -17,7 +17,7 @@ import ollama
 import psutil
 import pytest
 from parrot import CALL, TOOLS_AND_THINKING, write_parrot
-from tiny import CHATML, write_tiny_llama
+from tiny import CHATML
 
 PATIENCE = 20.0  # seconds until something that must happen counts as not happening
 
@@ -101,10 +101,12 @@ def gguf_files(
     return {
         "tiny": tiny_gguf,
         "embed": tiny_embedding_gguf,
-        "long": write_tiny_llama(folder / "long.gguf", seed=1, context=2**20),
         "caller": write_parrot(folder / "caller.gguf", [*thought, *CALL], TOOLS_AND_THINKING),
         "thinker": write_parrot(
             folder / "thinker.gguf", [*thought, "Hello", " there"], TOOLS_AND_THINKING
+        ),
+        "endless": write_parrot(
+            folder / "endless.gguf", ["on", " and "], CHATML, context=2**20, endless=True
         ),
         "bytes": write_parrot(folder / "bytes.gguf", ["a ", *snowman, " b", " stop ", "c"], CHATML),
     }

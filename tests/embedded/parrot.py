@@ -67,9 +67,17 @@ def byte_alphabet() -> dict[int, str]:
 
 
 def write_parrot(
-    path: Path, script: Sequence[str | bytes], template: str, *, context: int = 2048
+    path: Path,
+    script: Sequence[str | bytes],
+    template: str,
+    *,
+    context: int = 2048,
+    endless: bool = False,
 ) -> Path:
-    """Write a model of one layer whose answer is `script`, one token per piece."""
+    """Write a model of one layer whose answer is `script`, one token per piece.
+
+    An `endless` one begins again where it should end.
+    """
     letters = byte_alphabet()
     pieces = [piece.encode() if isinstance(piece, str) else piece for piece in script]
     tokens = ["<|bos|>", "<|im_end|>", "<|im_start|>", *letters.values()]
@@ -83,7 +91,7 @@ def write_parrot(
             chain.append(len(tokens))
             tokens.append(text)
         assert len(set(chain)) == number + 2, "each piece can come once"
-    chain.append(1)
+    chain.append(chain[1] if endless else 1)
     width = -(-len(tokens) // 32) * 32
     output = np.zeros((len(tokens), width), np.float32)
     for before, after in pairwise(chain):

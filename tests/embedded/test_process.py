@@ -56,7 +56,8 @@ def test_told_to_end_it_takes_its_children_along(
 ) -> None:
     body = {"model": "tiny", "prompt": "x", "options": {"num_predict": 10**6}}
     with tiny_engine.http.stream("POST", "/api/generate", json=body) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: when it goes, the connection does
+        next(lines)
         children = tiny_engine.children()
         tiny_engine.process.send_signal(number)
         assert tiny_engine.process.wait(PATIENCE) == 0
