@@ -8,10 +8,12 @@ unless it was the user who cancelled it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.cli._service import end_marked
 from workbench.errors import JobError, WorkbenchError
 from workbench.settings import home
 
@@ -31,7 +33,7 @@ class Preparation:
         self._had_engine = True
         self._engine: int | None = None  # the process of an engine that we started
         self._job: str | None = None
-        self._supervisor: int | None = None
+        self._had_supervisor = True
         self._thread = threading.Thread(target=self._run, daemon=True, name="prepare")
 
     def start(self) -> None:
@@ -70,13 +72,11 @@ class Preparation:
     def _prepare_models(self, has_models: bool) -> None:
         from workbench.jobs import get, supervisor_pid
 
-        before = supervisor_pid()
+        had_supervisor = supervisor_pid() is not None
         job = _begin(has_models)
         if job is None:
             return
-        self._job = job.id
-        if before is None:
-            self._supervisor = -1  # whichever runs when we stop
+        self._job, self._had_supervisor = job.id, had_supervisor
         self._say(f"Making the first models; follow it in the page. Job {job.id}", {"job": job.id})
         while not self._ended.wait(1.0):
             if (job := get(job.id)).ended:
@@ -87,15 +87,17 @@ class Preparation:
     def _stop_job(self) -> None:
         if self._job is None:
             return
-        from workbench.jobs import cancel, get, jobs, stop_supervisor, wait
+        from workbench.jobs import cancel, get, jobs, wait
 
-        if not get(self._job).ended:
+        cancelled = not get(self._job).ended
+        if cancelled:
             _note().write_text(self._job)
             cancel(self._job)
             wait(self._job, PATIENCE)
+            end_marked("WORKBENCH_JOB", self._job, "workbench.jobs", patience=10)
             self._say("Making the models goes on at the next start.", {"job": self._job})
-        if self._supervisor and not (jobs("running", limit=1) or jobs("queued", limit=1)):
-            stop_supervisor()
+        if not (self._had_supervisor or jobs("running", limit=1) or jobs("queued", limit=1)):
+            _stop_supervisor(seconds=5 if cancelled else 0)
 
     def _stop_engine(self) -> None:
         from workbench.engines import engine_status, stop_engine
@@ -126,6 +128,17 @@ def _begin(has_models: bool) -> Job | None:
     if has_models:
         return None
     return submit(TARGET, title="Make the first models", kind=KIND)
+
+
+def _stop_supervisor(seconds: float) -> None:
+    """End the process that runs jobs, which may have been started only a moment ago."""
+    from workbench.jobs import stop_supervisor, supervisor_pid
+
+    until = time.monotonic() + seconds
+    while not stop_supervisor() and time.monotonic() < until:
+        time.sleep(0.1)
+    while supervisor_pid() is not None and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _note() -> Path:

@@ -74,7 +74,8 @@ class Service:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        _end_kernels(self._mark)
+        # kernels left behind would end by themselves, a little later
+        end_marked(MARK, self._mark, "ipykernel")
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
@@ -93,19 +94,23 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _end_kernels(mark: str) -> None:
-    """Kernels that the server left behind: they would end by themselves, a little later."""
+def end_marked(name: str, value: str, word: str, patience: float = 0) -> None:
+    """End the processes with this variable in their environment and `word` in their command.
+
+    They are given some seconds to go by themselves, then told to, then made to.
+    """
     import psutil
 
-    left = []
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == mark and "ipykernel" in " ".join(process.cmdline()):
-                process.terminate()
-                left.append(process)
-    for process in psutil.wait_procs(left, timeout=3)[1]:
-        with suppress(psutil.Error):
-            process.kill()
+            if process.environ().get(name) == value and word in " ".join(process.cmdline()):
+                found.append(process)
+    for seconds, end in ((patience, psutil.Process.terminate), (3, psutil.Process.kill)):
+        found = psutil.wait_procs(found, timeout=seconds)[1]
+        for process in found:
+            with suppress(psutil.Error):
+                end(process)
 
 
 @contextmanager

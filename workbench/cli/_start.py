@@ -84,7 +84,7 @@ def lab(port: int | None, no_open: bool, as_json: bool) -> None:
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
     }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--{name}={value}" for name, value in settings.items()]
     token = secrets.token_urlsafe(16)
     environment = {"JUPYTER_TOKEN": token}  # not in the command line, which everybody can read
