@@ -15,7 +15,7 @@ from workbench.train._checkpoint import load_checkpoint, save_checkpoint
 from workbench.train._corpus import read_corpus
 from workbench.train._loop import Budget, Run, Texts, fastest_precision, train
 from workbench.train._model import new_model
-from workbench.train._optimizer import learning_rate
+from workbench.train._optimizer import MATRIX_RATE, Optimizers, learning_rate, orthogonal
 from workbench.train._rows import Stream
 from workbench.train._tokenizer import encode_texts, train_tokenizer
 
@@ -112,6 +112,33 @@ def test_the_schedule_warms_up_and_ends_at_zero() -> None:
     assert 0 < rates[0] < rates[10] < max(rates) and rates[-1] == 0
     assert rates.index(max(rates)) < 100
     assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_muon_is_the_rule_of_pytorch() -> None:
+    ours, theirs = new_model(VOCABULARY, 2, CONTEXT), new_model(VOCABULARY, 2, CONTEXT)
+    theirs.load_state_dict(ours.state_dict())
+    inside = {n: p for n, p in theirs.named_parameters() if p.ndim == 2 and "embed" not in n}
+    before = {name: weight.detach().clone() for name, weight in inside.items()}
+    muon = torch.optim.Muon(inside.values(), lr=MATRIX_RATE, weight_decay=0.1, momentum=0.95)
+    optimizers = Optimizers(ours)
+    for seed in range(3):
+        for model in (ours, theirs):
+            torch.manual_seed(seed)
+            for weight in model.parameters():
+                weight.grad = torch.randn_like(weight) * 1e-5  # too small to be clipped
+        optimizers.step(1.0, "bf16")
+        muon.step()
+    changed = dict(ours.named_parameters())
+    for name, weight in inside.items():
+        update = weight - before[name]
+        assert torch.dist(changed[name], weight) < 0.05 * update.norm(), name
+
+
+def test_orthogonal_brings_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 40, 16), (3, 16, 40)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape), torch.float32))
+        assert values.min() > 0.5 and values.max() < 1.3
 
 
 def test_the_quicker_precision_is_measured(texts: Texts) -> None:

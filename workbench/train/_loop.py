@@ -134,10 +134,10 @@ def _step(run: Run, texts: Texts, share: float) -> None:
     rows = texts.sources.draw(run.drawn[0], of_sources) + texts.turns.draw(run.drawn[1], of_turns)
     batch = tensor(rows)
     if share < _SHORT_ROWS:  # as many tokens, and attention costs less
-        batch = torch.cat([batch[:, : context // 2 + 1], batch[:, context // 2 :]])
+        batch = torch.cat([batch[:, : context // 2 + 1], batch[:, -(context // 2) - 1 :]])
     loss = next_token_loss(run.model, batch, run.precision)
     loss.backward()
-    run.optimizers.step(learning_rate(share))
+    run.optimizers.step(learning_rate(share), run.precision)
     run.drawn = [run.drawn[0] + of_sources, run.drawn[1] + of_turns]
     run.step, run.tokens = run.step + 1, run.tokens + count * context
     run.recent = [*run.recent[1 - _RECENT :], _finite(float(loss.detach()))]
