@@ -12,7 +12,6 @@ from tiny import write_tiny_llama
 from workbench.engines import connect, stop_engine
 from workbench.panels.states import EngineState, PlaygroundState
 
-
 ONE = {"num_thread": 1}  # llama.cpp's threads wait by spinning, which a busy machine punishes
 
 

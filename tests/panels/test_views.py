@@ -22,11 +22,13 @@ class Counting(State):
     actions = frozenset({"fail", "fail_later", "note"})
     count = 0
     broken = False
+    starts = False
     heard: str = ""
     threads: tuple[int, ...] = ()
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, start: bool = True) -> None:
         self.count += 1
+        self.starts = start
         if self.broken:
             raise RuntimeError("nothing works")
 
@@ -78,9 +80,9 @@ async def test_one_refresh_without_a_browser_and_more_with_one() -> None:
     panel = Quick()
     await until(lambda: panel.state.count == 1)
     await asyncio.sleep(0.1)
-    assert panel.state.count == 1
+    assert panel.state.count == 1 and not panel.state.starts
     panel._notice.seen = True
-    await until(lambda: panel.state.count > 3)
+    await until(lambda: panel.state.count > 3 and panel.state.starts)
     panel.hide()
     count = panel.state.count
     await asyncio.sleep(0.1)

@@ -1,9 +1,9 @@
 """What every panel is: a box that draws itself on first opening and polls while it is looked at.
 
 A subclass names its parts (template and what it watches), column by column. `state.refresh()`
-is called once on opening (a pre-heated page has its figures before anybody comes), then by a
-task on the kernel's loop as long as a browser shows the panel. A refresh that fails shows its
-error as the panel's notice; the next one that works removes it.
+is called once on opening (a pre-heated page has its figures before anybody comes, but starts
+nothing), then by a task on the kernel's loop as long as a browser shows the panel. A refresh
+that fails shows its error as the panel's notice; the next one that works removes it.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
 
     async def _refresh_forever(self) -> None:
         while True:
+            seen = self._notice.seen
             try:
-                await self.state.refresh()
+                await self.state.refresh(start=seen)
             except Exception as error:
                 _log.debug("refreshing %s failed", self.name, exc_info=True)
                 self._show(Problem.of(error))
@@ -119,4 +120,4 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
                 self._show(None)
             if not self._notice.seen:
                 return
-            await asyncio.sleep(self.every)
+            await asyncio.sleep(self.every if seen else 0)

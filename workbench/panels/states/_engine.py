@@ -61,9 +61,9 @@ class EngineState(State):
         if connection is not None:
             await connection.close()
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, start: bool = True) -> None:
         """What answers and what it has; the first time an engine is started if none does."""
-        await (self._look(start=False) if self._asked else self.start())
+        await (self.start() if start and not self._asked else self._look(start=False))
 
     async def start(self) -> None:
         """Connect, starting the embedded engine where none answers."""

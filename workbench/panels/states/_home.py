@@ -33,12 +33,12 @@ class HomeState(State):
     checking = Bool(False)
     opener = AnyTrait(None, allow_none=True)  # called with a model's name to play with
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, start: bool = True) -> None:
         """Machine, jobs, then the engine: what cannot fail is there first."""
         await self._look_at_machine()
         await self.jobs.refresh()
         try:
-            await self.engine.refresh()
+            await self.engine.refresh(start=start)
         finally:
             if not self.checks and not self.checking:
                 await self.run_checks()

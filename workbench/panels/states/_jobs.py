@@ -39,7 +39,7 @@ class JobsState(State):
         found = (job for job in self.jobs if job.kind in {"prepare", "starter"})
         return next((job for job in found if not job.ended), None)
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, start: bool = True) -> None:
         """The list; curves of what runs; the opened log."""
         from workbench import jobs
 

@@ -64,9 +64,9 @@ class PlaygroundState(State):
 
     # What there is
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, start: bool = True) -> None:
         """The engine and its models; without any, how far the first one is."""
-        await self.engine.refresh()
+        await self.engine.refresh(start=start)
         if not self.engine.writers:
             await self.jobs.refresh()
 

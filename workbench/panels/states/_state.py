@@ -47,8 +47,8 @@ class State(HasTraits):  # type: ignore[misc]
             raise AttributeError(f"{type(self).__name__}.{trait} cannot be set from a page.")
         self.set_trait(trait, value)
 
-    async def refresh(self) -> None:
-        """Bring everything up to date. Nothing by default."""
+    async def refresh(self, *, start: bool = True) -> None:
+        """Bring everything up to date; `start` once what is needed and missing."""
 
     def close(self) -> None:
         """End what the state still does. Nothing by default."""
