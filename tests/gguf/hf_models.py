@@ -209,6 +209,8 @@ def make_folder(
     }
     if kind == "bert":
         sizes |= {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+    if kind == "gpt2":
+        sizes["n_inner"] = sizes.pop("intermediate_size")
     config = AutoConfig.for_model(kind, **{**sizes, **settings})
     maker = AutoModel if kind == "bert" else AutoModelForCausalLM
     model = maker.from_config(config, attn_implementation="eager")

@@ -18,9 +18,9 @@ import numpy as np
 
 from workbench.errors import GGUFError
 from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
-from workbench.gguf._convert import DTYPES, name_map, plain_name, sensible, write_tensors
+from workbench.gguf._convert import DTYPES, name_map, new_file, plain_name, write_tensors
 from workbench.gguf._families import FAMILIES, Family, family_of
-from workbench.gguf._output import Progress, replacing
+from workbench.gguf._output import Progress
 from workbench.gguf._reader import read_header
 
 _TENSOR = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(\.\w+)?\.weight")
@@ -39,26 +39,15 @@ def convert_adapter(
     `base` is the model it was trained on: its Hugging Face folder, or its GGUF file.
     GGUFError when the adapter does not fit the base or is of a kind llama.cpp cannot apply.
     """
-    from gguf import GGUFWriter, LlamaFileType
-
-    if dtype not in DTYPES:
-        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
     folder, out = Path(folder), Path(out)
     settings = Config(read_json(folder / "adapter_config.json"), "adapter_config.json")
     _check_kind(settings)
     config, family = _base(Path(base))
     tensors = _pairs(tensors_of(folder, prefix="adapter_model"), settings, config, family)
-    with replacing(out) as temporary, sensible(folder):
-        writer = GGUFWriter(temporary, family.architecture)
-        try:
-            writer.add_type("adapter")
-            writer.add_string("adapter.type", "lora")
-            writer.add_float32("adapter.lora.alpha", _alpha(settings))
-            prefix = "ALL" if dtype == "f32" else "MOSTLY"
-            writer.add_file_type(LlamaFileType[f"{prefix}_{DTYPES[dtype]}"])
-            write_tensors(writer, tensors, DTYPES[dtype], progress)
-        finally:
-            writer.close()
+    with new_file(out, family.architecture, "adapter", dtype, folder) as writer:
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", _alpha(settings))
+        write_tensors(writer, tensors, DTYPES[dtype], progress)
     return out
 
 

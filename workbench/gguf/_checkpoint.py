@@ -11,7 +11,6 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise GGUFError(f"{path} does not hold a JSON object.")
     return value
-
-
-def read_json_if_there(path: Path) -> dict[str, Any]:
-    """The same, {} for a file that does not exist."""
-    return read_json(path) if path.is_file() else {}
 
 
 class Config(Mapping[str, Any]):
@@ -156,27 +150,18 @@ def _tensors_in(file: Path) -> dict[str, Lazy]:
 
 
 def _lazy(file: Path, start: int, name: str, info: Mapping[str, Any]) -> Lazy:
-    shape = tuple(info["shape"])
-    dtype = info["dtype"]
+    shape, dtype = tuple(info["shape"]), info["dtype"]
     begin = start + info["data_offsets"][0]
-    return Lazy(shape, partial(_load, file, name, dtype, shape, begin))
 
+    def read(first: int, last: int | None) -> Floats:
+        if dtype not in _DTYPES:
+            raise GGUFError(
+                f"{file}: tensor {name!r} is stored as {dtype}, which is not supported. "
+                "Save the model in float32, float16 or bfloat16."
+            )
+        raw = np.memmap(file, _DTYPES[dtype], "r", begin, shape)[first:last]
+        if dtype == "BF16":  # the upper half of a float32
+            return (raw.astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(raw, dtype=np.float32)
 
-def _load(
-    file: Path,
-    name: str,
-    dtype: str,
-    shape: tuple[int, ...],
-    begin: int,
-    first: int,
-    last: int | None,
-) -> Floats:
-    if dtype not in _DTYPES:
-        raise GGUFError(
-            f"{file}: tensor {name!r} is stored as {dtype}, which is not supported. "
-            "Save the model in float32, float16 or bfloat16."
-        )
-    raw = np.memmap(file, dtype=_DTYPES[dtype], mode="r", offset=begin, shape=shape)[first:last]
-    if dtype == "BF16":  # the upper half of a float32
-        return (raw.astype(np.uint32) << 16).view(np.float32)
-    return np.asarray(raw, dtype=np.float32)
+    return Lazy(shape, read)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
-from workbench.gguf._checkpoint import Config, Lazy, read_json, read_json_if_there, tensors_of
+from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
 from workbench.gguf._families import Family, family_of
+from workbench.gguf._header import file_type_number
 from workbench.gguf._output import Progress, replacing
 from workbench.gguf._tokenizer import add_tokenizer
 from workbench.gguf._vocabulary import Vocabulary
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 DTYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 _MAX_BLOCKS = 1024
+_F16_MAX = 65504
+_POOLING = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST"}
 _ALWAYS_F32 = re.compile(r"^(position_embd|token_types)\.|_norm\.weight$|^rope_")
 
 
@@ -39,40 +42,48 @@ def convert(
 
     GGUFError when the folder is incomplete or its kind is not supported; `out` is then as before.
     """
-    from gguf import GGUFWriter, LlamaFileType
-
-    if dtype not in DTYPES:
-        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
     folder, out = Path(folder), Path(out)
     config = Config(read_json(folder / "config.json"), str(folder / "config.json"))
     family = family_of(config)
     tensors = gguf_tensors(family, config, tensors_of(folder))
-    with replacing(out) as temporary, sensible(folder):
-        writer = GGUFWriter(temporary, family.architecture)
-        try:
-            writer.add_type("model")
-            prefix = "ALL" if dtype == "f32" else "MOSTLY"
-            writer.add_file_type(LlamaFileType[f"{prefix}_{DTYPES[dtype]}"])
-            tensors |= family.metadata(writer, config)
-            rows = tensors["token_embd.weight"].shape[0]
-            writer.add_vocab_size(rows)
-            vocabulary = add_tokenizer(writer, folder, rows)
-            writer.add_name(_name(folder, config, vocabulary))
-            if family.architecture == "bert" or (folder / "modules.json").is_file():
-                writer.add_pooling_type(_pooling(folder))
-            write_tensors(writer, tensors, DTYPES[dtype], progress)
-        finally:
-            writer.close()
+    with new_file(out, family.architecture, "model", dtype, folder) as writer:
+        tensors |= family.metadata(writer, config)
+        rows = tensors["token_embd.weight"].shape[0]
+        writer.add_vocab_size(rows)
+        vocabulary = add_tokenizer(writer, folder, rows)
+        writer.add_name(_name(folder, config, vocabulary))
+        if family.architecture == "bert" or list(folder.glob("*_Pooling")):
+            writer.add_pooling_type(_pooling(folder))
+        write_tensors(writer, tensors, DTYPES[dtype], progress)
     return out
 
 
 @contextmanager
-def sensible(folder: Path) -> Iterator[None]:
-    """Numbers of a configuration that lead nowhere (a factor of -1, …) become a GGUFError."""
-    try:
-        yield
-    except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
-        raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
+def new_file(
+    out: Path, architecture: str, content: str, dtype: str, folder: Path
+) -> Iterator[GGUFWriter]:
+    """A writer for `out`, which appears when the block succeeds.
+
+    Numbers in `folder` that lead nowhere (a factor of -1, ...) become a GGUFError.
+    """
+    from gguf import GGUFWriter
+
+    with replacing(out) as temporary:
+        writer = GGUFWriter(temporary, architecture)
+        try:
+            writer.add_type(content)
+            writer.add_file_type(file_type_number(_known(dtype)))
+            yield writer
+        except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
+            raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
+        finally:
+            writer.close()
+
+
+def _known(dtype: str) -> str:
+    if dtype not in DTYPES:
+        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
+    return DTYPES[dtype]
 
 
 def _name(folder: Path, config: Config, vocabulary: Vocabulary) -> str:
@@ -184,54 +195,21 @@ def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:
     from gguf import GGMLQuantizationType, quantize
 
     values = np.ascontiguousarray(values, dtype=np.float32)
-    if kind == "F16":
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if np.isinf(half).any() and not np.isinf(values).any():
-            raise GGUFError(f"{name} has values beyond float16. Convert with dtype='bf16'.")
-        return half
-    if kind == "BF16":
-        return np.asarray(quantize(values, GGMLQuantizationType.BF16))
-    return values
+    if kind == "F16" and values.size and np.abs(values).max() > _F16_MAX:
+        raise GGUFError(f"{name} has values beyond float16. Convert with dtype='bf16'.")
+    return np.asarray(quantize(values, GGMLQuantizationType[kind]))
 
 
 def _pooling(folder: Path) -> Any:
     """How token vectors become one: the sentence-transformers module's word, else the mean."""
     from gguf import PoolingType
 
-    for module in _modules(folder):
-        if str(module.get("type", "")).endswith(".Pooling"):
-            place = folder / str(module.get("path", ""))
-            if folder.resolve() not in place.resolve().parents:
-                raise GGUFError(f"{folder / 'modules.json'} points outside its folder.")
-            modes = read_json_if_there(place / "config.json")
-            mode = modes.get("pooling_mode") or _old_mode(modes)
-            names = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST"}
-            if mode not in names:
-                raise GGUFError(f"{place}: pooling by {mode!r} is not supported.")
-            return PoolingType[names[mode]]
+    for path in folder.glob("*_Pooling/config.json"):
+        modes = read_json(path)
+        flags = [key for key, on in modes.items() if key.startswith("pooling_mode_") and on is True]
+        mode = modes.get("pooling_mode") or (flags[0][len("pooling_mode_") :] if flags else "mean")
+        kind = _POOLING.get(str(mode).partition("_token")[0])
+        if kind is None:
+            raise GGUFError(f"{path}: pooling by {mode!r} is not supported.")
+        return PoolingType[kind]
     return PoolingType.MEAN
-
-
-def _old_mode(modes: Mapping[str, Any]) -> str:
-    """The mode from the flags that sentence-transformers wrote before it wrote a name."""
-    flags = {
-        "cls": "cls_token",
-        "lasttoken": "lasttoken",
-        "max": "max_tokens",
-        "weightedmean": "weightedmean_tokens",
-    }
-    return next((mode for mode, key in flags.items() if modes.get(f"pooling_mode_{key}")), "mean")
-
-
-def _modules(folder: Path) -> Iterable[Mapping[str, Any]]:
-    import json
-
-    path = folder / "modules.json"
-    if not path.is_file():
-        return []
-    try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise GGUFError(f"{path} is not valid JSON.") from error
-    return [one for one in modules if isinstance(one, Mapping)] if isinstance(modules, list) else []

@@ -50,18 +50,26 @@ def head_dim_of(config: Config) -> int:
     return config.integer("head_dim", default=config.integer("hidden_size") // heads)
 
 
+def _sizes(writer: GGUFWriter, config: Config) -> None:
+    """The keys that all families have, by their newer or by GPT-2's names."""
+    width = config.integer("hidden_size", "n_embd")
+    context = config.integer("max_position_embeddings", "n_positions", "n_ctx", default=2048)
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(config.integer("num_hidden_layers", "n_layer"))
+    writer.add_feed_forward_length(
+        config.integer("intermediate_size", "n_inner", default=4 * width)
+    )
+    writer.add_head_count(heads_of(config)[0])
+
+
 def _decoder(
     writer: GGUFWriter, config: Config, *, epsilon: float = 1e-6, theta: float = 1e4
 ) -> Extra:
     """The keys of a decoder with RMS norms and rotary positions."""
-    heads, kv_heads = heads_of(config)
     head_dim = head_dim_of(config)
-    writer.add_context_length(config.integer("max_position_embeddings", default=2048))
-    writer.add_embedding_length(config.integer("hidden_size"))
-    writer.add_block_count(config.integer("num_hidden_layers"))
-    writer.add_feed_forward_length(config.integer("intermediate_size"))
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
+    _sizes(writer, config)
+    writer.add_head_count_kv(heads_of(config)[1])
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
     writer.add_layer_norm_rms_eps(config.number("rms_norm_eps", default=epsilon))
@@ -114,14 +122,9 @@ def _plus_one(name: str, tensor: Lazy, config: Config) -> Lazy:
 
 
 def _gpt2(writer: GGUFWriter, config: Config) -> Extra:
-    width = config.integer("n_embd")
     if config.get("activation_function", "gelu_new") not in {"gelu_new", "gelu_pytorch_tanh"}:
         raise GGUFError(f"{config.source}: only GPT-2's own activation, gelu_new, is supported.")
-    writer.add_context_length(config.integer("n_positions", "n_ctx"))
-    writer.add_embedding_length(width)
-    writer.add_block_count(config.integer("n_layer"))
-    writer.add_feed_forward_length(config.integer("n_inner", default=4 * width))
-    writer.add_head_count(config.integer("n_head"))
+    _sizes(writer, config)
     writer.add_layer_norm_eps(config.number("layer_norm_epsilon", default=1e-5))
     return {}
 
@@ -138,11 +141,7 @@ def _bert(writer: GGUFWriter, config: Config) -> Extra:
         raise GGUFError(f"{config.source}: only absolute positions are supported for BERT.")
     if config.get("hidden_act", "gelu") not in {"gelu", "gelu_new", "gelu_pytorch_tanh"}:
         raise GGUFError(f"{config.source}: only the activation gelu is supported for BERT.")
-    writer.add_context_length(config.integer("max_position_embeddings"))
-    writer.add_embedding_length(config.integer("hidden_size"))
-    writer.add_block_count(config.integer("num_hidden_layers"))
-    writer.add_feed_forward_length(config.integer("intermediate_size"))
-    writer.add_head_count(config.integer("num_attention_heads"))
+    _sizes(writer, config)
     writer.add_layer_norm_eps(config.number("layer_norm_eps", default=1e-12))
     writer.add_causal_attention(False)
     writer.add_token_type_count(config.integer("type_vocab_size", default=2))

@@ -86,3 +86,10 @@ class Header:
             except ValueError:
                 pass  # a mix newer than the installed gguf: say what is inside instead
         return next(iter(self.bytes_by_type), "unknown")
+
+
+def file_type_number(mix: str) -> int:
+    """`general.file_type` for a mix: llama.cpp's number."""
+    from gguf import LlamaFileType
+
+    return int(LlamaFileType[f"{'ALL' if mix == 'F32' else 'MOSTLY'}_{mix}"])

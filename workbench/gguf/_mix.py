@@ -18,22 +18,9 @@ from dataclasses import dataclass
 from workbench.errors import GGUFError
 from workbench.gguf._header import Header, TensorInfo
 
-BASES = {
-    "F32": "F32",
-    "F16": "F16",
-    "BF16": "BF16",
-    "Q8_0": "Q8_0",
-    "Q6_K": "Q6_K",
-    "Q5_K_M": "Q5_K",
-    "Q5_K_S": "Q5_K",
-    "Q4_K_M": "Q4_K",
-    "Q4_K_S": "Q4_K",
-    "Q5_0": "Q5_0",
-    "Q5_1": "Q5_1",
-    "Q4_0": "Q4_0",
-    "Q4_1": "Q4_1",
-}
-QUANTISATIONS = tuple(BASES)
+_K_TYPES = ("Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S")
+QUANTISATIONS = ("F32", "F16", "BF16", "Q8_0", *_K_TYPES, "Q5_0", "Q5_1", "Q4_0", "Q4_1")
+BASES = {mix: mix.removesuffix("_M").removesuffix("_S") for mix in QUANTISATIONS}
 FLOATS = {"F32", "F16", "BF16"}
 
 _BLOCK = {"Q4_K": 256, "Q5_K": 256, "Q6_K": 256}

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
-from workbench.gguf._header import Header, TensorInfo
+from workbench.gguf._header import Header, TensorInfo, file_type_number
 from workbench.gguf._mix import FLOATS, may_change, tensor_types
 from workbench.gguf._output import Progress, replacing
 from workbench.gguf._reader import read_header
@@ -87,11 +87,10 @@ def _pad(file: BinaryIO, alignment: int) -> None:
 def _write_header(
     reading: BinaryIO, file: BinaryIO, header: Header, tensors: list[TensorInfo], kind: str
 ) -> None:
-    from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, LlamaFileType
+    from gguf import GGML_QUANT_VERSION, GGMLQuantizationType
 
-    prefix = "ALL" if kind == "F32" else "MOSTLY"
     numbers = {
-        "general.file_type": int(LlamaFileType[f"{prefix}_{kind}"]),
+        "general.file_type": file_type_number(kind),
         "general.quantization_version": GGML_QUANT_VERSION,
     }
     kept = [span for key, span in header.spans.items() if key not in _REPLACED]

@@ -10,6 +10,7 @@ Not supported: GGUF version 1, big-endian files, arrays of arrays (llama.cpp has
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def read_header(source: Path | str, *, arrays: bool = False) -> Header:
 
     Long arrays come as `Array` summaries; with `arrays` all of them come as lists.
     """
-    with open_source(source) as opened:
+    with closing(open_source(source)) as opened:
         return _Parser(opened, arrays).header()
 
 
@@ -103,8 +104,7 @@ class _Parser:
 
     def need(self, count: int) -> int:
         """Make `count` bytes from here available; their index in the buffer."""
-        if count > self.limit - self.at:
-            raise self.fail(f"it ends inside its header (at byte {self.limit})")
+        self.within(count)
         start = self.at - self._base
         if start < 0 or start + count > len(self._buffer):
             length = min(max(count, self.source.chunk), self.limit - self.at)
@@ -118,9 +118,7 @@ class _Parser:
         return self._buffer[start : start + count]
 
     def skip(self, count: int) -> None:
-        if count > self.limit - self.at:
-            raise self.fail(f"it ends inside its header (at byte {self.limit})")
-        self.at += count
+        self.at += self.within(count)
 
     def number(self, kind: int) -> Any:
         packer = _ONE[kind]

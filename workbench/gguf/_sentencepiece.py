@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import GGUFError
 from workbench.gguf._vocabulary import Kind, Piece, Vocabulary
@@ -26,7 +27,7 @@ def read_sentencepiece(path: Path) -> Vocabulary:
         return _vocabulary(path.read_bytes())
     except OSError as error:
         raise GGUFError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, IndexError, struct.error, TypeError) as error:
+    except (ValueError, IndexError, struct.error, TypeError, AttributeError) as error:
         raise GGUFError(f"{path} is not a SentencePiece model.") from error
 
 
@@ -36,13 +37,12 @@ def _vocabulary(data: bytes) -> Vocabulary:
     prefix, squeeze = True, True
     for number, value in _fields(data):
         if number == 1:
-            pieces.append(_piece(_bytes(value)))
+            pieces.append(_piece(value))
         elif number == 2:
-            found = (v for n, v in _fields(_bytes(value)) if n == 3)
-            model_type = _number(next(found, _UNIGRAM))
+            model_type = next((v for n, v in _fields(value) if n == 3), _UNIGRAM)
         elif number == 3:
-            for inner, setting in _fields(_bytes(value)):
-                charsmap = _bytes(setting) if inner == 2 else charsmap
+            for inner, setting in _fields(value):
+                charsmap = bytes(setting) if inner == 2 else charsmap
                 prefix = bool(setting) if inner == 3 else prefix
                 squeeze = bool(setting) if inner == 4 else squeeze
     if not pieces:
@@ -62,28 +62,19 @@ def _piece(data: bytes) -> Piece:
     text, score, kind = "", 0.0, Kind.NORMAL
     for number, value in _fields(data):
         if number == 1:
-            text = _bytes(value).decode()
+            text = value.decode()
         elif number == 2:
-            (score,) = struct.unpack("<f", _bytes(value))
+            (score,) = struct.unpack("<f", value)
         elif number == 3:
-            kind = Kind(_number(value))
+            kind = Kind(value)
     return Piece(text, score, kind)
 
 
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("a number where bytes belong")
-    return value
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Field numbers and values: a number for varints, bytes for everything else.
 
-
-def _number(value: int | bytes) -> int:
-    if isinstance(value, bytes):
-        raise ValueError("bytes where a number belongs")
-    return value
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and values: a number for varints, bytes for everything else."""
+    The caller expects one of the two; the other one raises TypeError or AttributeError.
+    """
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

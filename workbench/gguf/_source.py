@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -23,8 +21,8 @@ _REDIRECTS = 5
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
-class Source(AbstractContextManager["Source"], Protocol):
-    """A sequence of `size` bytes that can be read anywhere."""
+class Source(Protocol):
+    """A sequence of `size` bytes that can be read anywhere; close it after use."""
 
     size: int
     name: str
@@ -32,6 +30,9 @@ class Source(AbstractContextManager["Source"], Protocol):
 
     def read(self, position: int, count: int) -> bytes:
         """`count` bytes from `position`; the caller has checked that they are there."""
+
+    def close(self) -> None:
+        """Let go of the file or connection."""
 
 
 class FileSource(Source):
@@ -58,12 +59,8 @@ class FileSource(Source):
             raise GGUFError(f"{self.name} became shorter while it was read.")
         return data
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file or connection."""
         self._file.close()
 
 
@@ -133,12 +130,8 @@ class HTTPSource(Source):
                 raise GGUFError(f"{self.name}: the server sent more bytes than were asked for.")
         return bytes(data)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file or connection."""
         self._client.close()
 
 
