@@ -49,6 +49,7 @@ class Supervisor:
     """One look at a time: `step` does what is due and says whether there is work."""
 
     def __init__(self) -> None:
+        self._home = home_id()
         self._children: list[_Child] = []
         self._starts: dict[str, int] = {}  # failed ones
         self._grace = env_int("WORKBENCH_CANCEL_SECONDS", 5, minimum=0)
@@ -79,7 +80,7 @@ class Supervisor:
             return list(
                 opened.scalars(
                     select(StoredJob)
-                    .where(StoredJob.home == home_id(), StoredJob.state.in_(("queued", "running")))
+                    .where(StoredJob.home == self._home, StoredJob.state.in_(("queued", "running")))
                     .order_by(StoredJob.queued_at, StoredJob.number)
                 )
             )
