@@ -122,47 +122,40 @@ def test_from_nothing_to_a_page_and_back(starts: Callable[..., Started]) -> None
 
     second = starts("start", "--port", "0")
     assert second.event("job")["job"] == job, "the same job goes on"
-    code, said = second.end(signal.SIGTERM)
-    assert (code, "Traceback" in said) == (0, False), said
+    psutil.Process(second.event("url")["process"]).kill()
+    code, said = second.end(signal.SIGCONT)
+    assert code == 1 and "dashboards.log" in said and "Traceback" not in said
     assert left() == []
     assert jobs.get(job).ended
     jobs.stop_supervisor()  # looking at a job may have started one
 
 
-def test_what_was_there_before_stays(
+def test_open_to_others_and_what_was_there_before_stays(
     starts: Callable[..., Started], tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_ENGINE", "embedded")
-    url = start_engine()
+    engine = start_engine()
     try:
-        with connect() as engine:
-            for _ in engine.create("tiny", files=tiny_gguf):
+        with connect() as client:
+            for _ in client.create("tiny", files=tiny_gguf):
                 pass
-        started = starts("start", "--port", "0")
-        process = started.event("url")["process"]
-        psutil.Process(process).kill()
-        code, said = started.end(signal.SIGCONT)
-        assert code == 1 and "dashboards.log" in said and "Traceback" not in said
+        started = starts("start", "--port", "0", "--host", "0.0.0.0")
+        url = started.event("url")["url"]
+        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)\?token=(\S{16,})", url)
+        assert found is not None
+        with_token, without = get(url), get(found[1])
+        assert with_token[0] == 200
+        assert without[1] != with_token[1] and "token" in without[1]
+
+        code, said = started.end(signal.SIGHUP)
+        assert code == 0
+        assert "Warning" in said and "no authentication but the token" in said
         status = engine_status()
-        assert status is not None and status.url == url
+        assert status is not None and status.url == engine
         assert jobs.jobs() == [], "there is a model, so none is made"
-        assert not any("ipykernel" in line for line in left())
+        assert not any("ipykernel" in line or "_voila" in line for line in left())
     finally:
         stop_engine()
-
-
-def test_open_to_others_only_with_a_token(starts: Callable[..., Started]) -> None:
-    started = starts("start", "--port", "0", "--host", "0.0.0.0")
-    url = started.event("url")["url"]
-    found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)\?token=(\S{16,})", url)
-    assert found is not None
-    with_token, without = get(url), get(found[1])
-    assert with_token[0] == 200
-    assert without[1] != with_token[1] and "token" in without[1]
-    code, said = started.end(signal.SIGHUP)
-    assert code == 0
-    assert "Warning" in said and "no authentication but the token" in said
-    assert left() == []
 
 
 def test_the_lab(starts: Callable[..., Started], command: str) -> None:
@@ -173,7 +166,7 @@ def test_the_lab(starts: Callable[..., Started], command: str) -> None:
     assert "01_playground.ipynb" in get(f"{server}api/contents?token={token}")[1]
     assert get(f"{server}api/contents")[0] == 403
     assert not any(token in line for line in left()), "a command line is no secret"
-    assert started.end(signal.SIGINT)[0] == 0
+    assert started.end(signal.SIGTERM)[0] == 0
     assert left() == []
 
 
