@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from workbench.protocol import Layer, Manifest, digest_of
@@ -33,7 +33,9 @@ class RegistryServer:
         self.flips = False
         self.pause = 0.0  # seconds between pieces
         self.token = ""
+        self.realm = ""  # where tokens are said to be given; here, when empty
         self.ranges = True
+        self.elsewhere = ""  # another server, to which blobs are redirected
         self.app = Starlette(
             routes=[
                 Route("/v2/{repository:path}/manifests/{tag}", self._manifest),
@@ -68,7 +70,8 @@ class RegistryServer:
         if self.statuses:
             return Response("no", self.statuses.pop(0), headers={"retry-after": "0"})
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
-            realm = f'Bearer realm="{request.base_url}token",service="here",scope="pull"'
+            where = self.realm or f"{request.base_url}token"
+            realm = f'Bearer realm="{where}",service="here",scope="pull"'
             return Response("who?", 401, headers={"www-authenticate": realm})
         return None
 
@@ -86,6 +89,8 @@ class RegistryServer:
 
     async def _blob(self, request: Request) -> Response:
         digest = request.path_params["digest"]
+        if self.elsewhere:
+            return RedirectResponse(self.elsewhere + request.url.path, 307)
         return self._refusal(request) or self._content(request, digest, self.blobs[digest])
 
     async def _tree(self, request: Request) -> Response:

@@ -272,6 +272,52 @@ async def test_a_challenge_is_answered_with_a_token(
     assert (await pull(puller, f"{host}/a/b:c"))[-1] == {"status": "success"}
 
 
+@pytest.mark.parametrize("realm", ["http://example.com/token", "ftp://x", "http://[", "/token"])
+async def test_a_token_is_not_fetched_in_the_open(
+    registry: RegistryServer, host: str, puller: Puller, weights: bytes, realm: str
+) -> None:
+    registry.add("a/b:c", weights)
+    registry.token, registry.realm = "secret", realm
+    with pytest.raises(EngineError, match="asks for a token in a way that is not safe"):
+        await pull(puller, f"{host}/a/b:c")
+
+
+async def test_a_token_does_not_follow_a_redirect(
+    registry: RegistryServer, host: str, puller: Puller, library: Library, weights: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{host}")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    store = RegistryServer()
+    registry.add("org/repo:latest", weights)
+    store.blobs = registry.blobs
+    with serving(store.app) as url:
+        registry.elsewhere = url
+        await pull(puller, "hf.co/org/repo")
+    assert library.find("hf.co/org/repo").model_path.read_bytes() == weights
+    assert registry.headers[0]["authorization"] == "Bearer hf_secret"
+    assert store.headers
+    assert not any("authorization" in headers for headers in store.headers)
+
+
+@pytest.mark.parametrize(
+    "name", ["h:x/a/b", "h:1:2/a/b", "127.0.0.1:99999/a/b", "localhost:/a/b", "http://_/a/b"]
+)
+async def test_a_host_that_cannot_be_is_said(puller: Puller, name: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        await pull(puller, name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "file:///etc", "http://[", "://"])
+async def test_an_endpoint_that_cannot_be_is_said(
+    puller: Puller, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(EngineError):
+        await pull(puller, "hf.co/a/b:c")
+
+
 async def test_pulls_of_the_same_blob_share_a_download(
     registry: RegistryServer, host: str, puller: Puller, library: Library, weights: bytes
 ) -> None:

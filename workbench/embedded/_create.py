@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.embedded._create_request import CreateRequest
 from workbench.embedded._describe import human_number
 from workbench.embedded._library import Library
 from workbench.embedded._stream import Emit
 from workbench.errors import GGUFError, InvalidRequest
-from workbench.gguf import Header, convert, convert_adapter, quantise
-from workbench.protocol import Layer, Manifest, digest_of
+from workbench.gguf import QUANTISATIONS, Header, convert, convert_adapter, quantise
+from workbench.protocol import CreateRequest, Layer, Manifest, digest_of
 
 _UNQUANTISED = {"F32", "F16", "BF16"}
 
@@ -36,6 +35,8 @@ class Creation:
     """One create in the making: `layers` grow until the manifest is written."""
 
     def __init__(self, library: Library, request: CreateRequest, emit: Emit) -> None:
+        if request.quantize and request.quantize not in QUANTISATIONS:
+            raise InvalidRequest(f"quantize must be one of {', '.join(QUANTISATIONS)}", 400)
         self._library, self._request, self._emit = library, request, emit
         self._layers: list[Layer] = []
         self._config: dict[str, Any] = {}

@@ -13,10 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench import settings
-from workbench.embedded._create_request import CreateRequest
 from workbench.embedded._registry import Registry
 from workbench.errors import EngineError, InvalidRequest
-from workbench.protocol import Layer, ModelName, parse_digest
+from workbench.protocol import CreateRequest, Layer, ModelName, parse_digest
 
 _HOSTS = {"hf.co", "huggingface.co"}
 _PREFERRED = ("q4_k_m", "q4_0", "q8_0", "")

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -54,12 +53,15 @@ class Registry:
     def __init__(
         self, base: str, limits: PullLimits, *, insecure: bool = False, token: str = ""
     ) -> None:
+        url = _url(base)
+        if url is None:
+            raise EngineError(f"{base} is no address of a registry", 500)
         self.base, self.limits = base, limits
         self._insecure, self._token = insecure, token
         self._client = httpx.AsyncClient(
             follow_redirects=True,
             verify=not insecure,
-            trust_env=not is_loopback(urlsplit(base).hostname or ""),
+            trust_env=not is_loopback(url.host),
             timeout=httpx.Timeout(limits.stall),
             limits=httpx.Limits(max_connections=2 * limits.parts),
             headers={"accept-encoding": "identity", "user-agent": "ollama/0.33.0 (workbench)"},
@@ -114,7 +116,7 @@ class Registry:
                 tries = 1 if progress() > reached else tries + 1
                 reached = progress()
                 if tries >= self.limits.tries:
-                    host = urlsplit(self.base).netloc
+                    host = self.base.partition("://")[2]
                     reason = str(error) or type(error).__name__
                     raise EngineError(
                         f"{host} does not deliver ({reason}); check the network and pull again, "
@@ -139,12 +141,11 @@ class Registry:
 
     async def _new_token(self, challenge: str) -> str:
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        realm = urlsplit(fields.pop("realm", ""))
-        plain = realm.scheme == "http" and is_loopback(realm.hostname or "")
-        if realm.scheme != "https" and not plain:
+        realm = _url(fields.pop("realm", ""))
+        if realm is None or (realm.scheme == "http" and not is_loopback(realm.host)):
             raise EngineError("the registry asks for a token in a way that is not safe", 500)
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
-        response = await self._client.get(realm.geturl(), params=query)
+        response = await self._client.get(realm.copy_merge_params(query))
         _check(response)
         try:
             answer = response.json()
@@ -160,6 +161,16 @@ def registry_url(name: ModelName, insecure: bool) -> str:
     if scheme == "http" and not near and not insecure:
         raise InvalidRequest("insecure protocol http; allow it with insecure or use https", 400)
     return f"{scheme}://{name.host}"
+
+
+def _url(text: str) -> httpx.URL | None:
+    """An http(s) address with a host and a port that can be; else None."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return None
+    sound = url.scheme in {"http", "https"} and url.host and (url.port or 0) < 65536
+    return url if sound else None
 
 
 def is_loopback(host: str) -> bool:

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from workbench.embedded._create import Creation
-from workbench.embedded._create_request import FIELDS, CreateRequest
 from workbench.embedded._describe import show
 from workbench.embedded._guard import read_json
 from workbench.embedded._library import Installed, Library
@@ -20,7 +19,7 @@ from workbench.embedded._pull import Puller
 from workbench.embedded._registry import PullLimits
 from workbench.embedded._stream import Emit, Event, events_of, ndjson
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
-from workbench.protocol import ModelName
+from workbench.protocol import CREATE_FIELDS, CreateRequest, ModelName
 
 Work = Callable[[Emit], Awaitable[None]]
 _NAMED: dict[str, tuple[type, ...]] = {"model": (str,), "name": (str,)}
@@ -109,7 +108,7 @@ class _Models:
         return Response(status_code=200 if there else 201)
 
     async def create(self, request: Request) -> Response:
-        body = await read_json(request, FIELDS)
+        body = await read_json(request, CREATE_FIELDS)
         wanted = CreateRequest.parse(body)
 
         async def work(emit: Emit) -> None:

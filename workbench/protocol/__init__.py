@@ -7,6 +7,7 @@ Nothing here talks to an engine or touches a model.
 from __future__ import annotations
 
 from workbench.protocol._conversation import compose
+from workbench.protocol._create_request import CREATE_FIELDS, CreateRequest
 from workbench.protocol._digests import digest_of, parse_digest
 from workbench.protocol._durations import parse_duration, parse_keep_alive
 from workbench.protocol._goparse import Template, parse_template
@@ -23,9 +24,11 @@ from workbench.protocol._options import (
 )
 
 __all__ = [
+    "CREATE_FIELDS",
     "DEPRECATED_OPTIONS",
     "MANIFEST_TYPE",
     "OPTIONS",
+    "CreateRequest",
     "Layer",
     "Manifest",
     "ModelName",

@@ -8,16 +8,13 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from workbench.errors import InvalidRequest
-from workbench.gguf import QUANTISATIONS
-from workbench.protocol import (
-    ModelName,
-    check_options,
-    is_go_template,
-    parse_digest,
-    parse_template,
-)
+from workbench.protocol._digests import parse_digest
+from workbench.protocol._goparse import parse_template
+from workbench.protocol._gotemplate import is_go_template
+from workbench.protocol._names import ModelName
+from workbench.protocol._options import check_options
 
-FIELDS: dict[str, tuple[type, ...]] = {
+CREATE_FIELDS: dict[str, tuple[type, ...]] = {
     "model": (str,), "name": (str,), "stream": (bool,), "from": (str,), "files": (dict,),
     "adapters": (dict,), "template": (str,), "system": (str,), "license": (str, list),
     "parameters": (dict,), "messages": (list,), "quantize": (str,), "renderer": (str,),
@@ -37,7 +34,7 @@ class CreateRequest:
     texts: Mapping[str, Any]  # layer kind → content
     parameters: Mapping[str, Any]
     licenses: tuple[str, ...]
-    quantize: str
+    quantize: str  # upper-case; which kinds there are is the engine's to say
     config: Mapping[str, str]
 
     @classmethod
@@ -54,15 +51,13 @@ class CreateRequest:
         if not all(isinstance(text, str) for text in licenses):
             raise InvalidRequest("license must be a text or a list of texts", 400)
         kind = body.get("quantize", "").upper()
-        kind = "Q4_K_M" if kind == "Q4_K" else kind
-        if kind and kind not in QUANTISATIONS:
-            raise InvalidRequest(f"quantize must be one of {', '.join(QUANTISATIONS)}", 400)
         texts = {"template": template, "system": body.get("system", "")}
         return cls(
             name, body.get("from", ""), _files(body.get("files") or {}),
             _files(body.get("adapters") or {}),
             {**texts, "messages": _messages(body.get("messages") or [])},
-            check_options(body.get("parameters") or {}), tuple(licenses), kind,
+            check_options(body.get("parameters") or {}), tuple(licenses),
+            "Q4_K_M" if kind == "Q4_K" else kind,
             {key: body[key] for key in ("renderer", "parser", "requires") if body.get(key)},
         )  # fmt: skip
 
