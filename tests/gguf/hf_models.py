@@ -21,7 +21,15 @@ LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+CASED = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+SHORT"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*SHORT"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GPT4O = CASED.replace("SHORT", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?")
+TEKKEN = CASED.replace("SHORT", "").replace(r"\p{N}{1,3}", r"\p{N}")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+SPLITS = {"llama3": LLAMA3, "dbrx": LLAMA3, "qwen2": QWEN2, "gpt4o": GPT4O, "tekken": TEKKEN}
 TOKENS = 1000
 
 # what each kind of model is made of, beside the sizes that all share
@@ -67,8 +75,8 @@ def trained_tokenizer(kind: str) -> str:
 
     special = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
     plain: dict[str, Any] = {"vocab_size": TOKENS, "show_progress": False}
-    if kind in {"gpt2", "llama3", "qwen2", "digits"}:
-        tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
+    if kind in {"gpt2", "digits", *SPLITS}:
+        tokenizer = Tokenizer(models.BPE(ignore_merges=kind in {"llama3", "tekken"}))
         level = pre_tokenizers.ByteLevel(
             add_prefix_space=False, use_regex=kind in {"gpt2", "digits"}
         )
@@ -78,7 +86,7 @@ def trained_tokenizer(kind: str) -> str:
         elif kind == "gpt2":
             tokenizer.pre_tokenizer = level
         else:
-            first = pre_tokenizers.Split(Regex(LLAMA3 if kind == "llama3" else QWEN2), "isolated")
+            first = pre_tokenizers.Split(Regex(SPLITS[kind]), "isolated")
             tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, level])
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()

@@ -39,8 +39,7 @@ def make_adapter(folder: Path, model: Any, kind: str, **settings: Any) -> Path:
         b = random.standard_normal((outputs, RANK)).astype(np.float32)
         tensors[f"base_model.model.{name}.lora_A.weight"] = a
         tensors[f"base_model.model.{name}.lora_B.weight"] = b
-        alpha = settings.get("alpha_pattern", {}).get(name.rpartition(".")[2], ALPHA)
-        scale = alpha / (RANK**0.5 if settings.get("use_rslora") else RANK)
+        scale = ALPHA / (RANK**0.5 if settings.get("use_rslora") else RANK)
         change = torch.from_numpy(b @ a) * scale
         with torch.no_grad():
             module.weight += change.T if kind == "gpt2" else change
@@ -55,7 +54,6 @@ def make_adapter(folder: Path, model: Any, kind: str, **settings: Any) -> Path:
     [
         ("llama", {}),
         ("llama", {"use_rslora": True}),
-        ("llama", {"alpha_pattern": {"k_proj": 1, "up_proj": 20}}),
         ("gpt2", {}),
         ("gemma3_text", {}),
         ("phi3", {}),
@@ -93,7 +91,7 @@ REFUSED = {
     "biases": {"bias": "all"},
     "'IA3'": {"peft_type": "IA3"},
     "lora_alpha": {"lora_alpha": 0},
-    "alpha_pattern": {"alpha_pattern": {"(a+)+$": 3}},
+    "alpha_pattern": {"alpha_pattern": {"k_proj": 3}},
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from engine import LlamaCpp
-from hf_models import make_folder, save_tokenizer
+from hf_models import SPLITS, make_folder, save_tokenizer
 from tokenizers import Tokenizer
 
 from workbench.errors import GGUFError
@@ -40,7 +40,7 @@ NOT_SAME = {
     "unigram": {"  two spaces first", "  ", " ", "▁▁ x", TEXTS[-1]},
     "wordpiece": {"a" * 300},
 }
-KINDS = ["gpt2", "llama3", "qwen2", "digits", "sentencepiece", "gemma", "unigram", "wordpiece"]
+KINDS = ["gpt2", *SPLITS, "digits", "sentencepiece", "gemma", "unigram", "wordpiece"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

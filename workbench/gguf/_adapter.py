@@ -1,9 +1,9 @@
 """Turn a PEFT folder (a LoRA adapter) into a GGUF adapter for a converted base model.
 
 A LoRA adds B·A·alpha/rank to a matrix. llama.cpp divides one alpha by each matrix's own rank,
-so other scales (rank-stabilised LoRA, an alpha for each module) are multiplied into B.
-Refused, because llama.cpp has no place for them: DoRA, trained biases, whole trained modules,
-LoRA on embeddings.
+so the other scale of rank-stabilised LoRA (alpha / sqrt(rank)) is multiplied into B.
+Refused: DoRA, trained biases, whole trained modules, an alpha for each module, LoRA on
+embeddings; merging such an adapter into its model always works.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,6 +57,7 @@ def _check_kind(settings: Config) -> None:
         "use_dora": "DoRA",
         "modules_to_save": "whole trained modules (modules_to_save)",
         "trainable_token_indices": "trained tokens",
+        "alpha_pattern": "an alpha for each module (alpha_pattern)",
     }.items():
         if settings.get(key):
             raise GGUFError(f"An adapter with {words} is not supported. Merge it into its model.")
@@ -126,26 +126,6 @@ def _ready(
     """B with the base's order of rows and PEFT's scale."""
     if family.architecture != "gpt2":  # its LoRA is laid out like the others' already
         b = family.change(f"{plain_name(module, family)}.weight", b, config)
-    factor = _factor(settings, module, rank)
-    return b if factor == 1 else b.map(lambda values: values * np.float32(factor))
-
-
-def _factor(settings: Config, module: str, rank: int) -> float:
-    """What B is multiplied by, so that alpha / rank gives the scale PEFT means."""
-    alpha = _alpha(settings)
-    own = _for_module(settings.get("alpha_pattern"), module, alpha)
-    return own / alpha * (math.sqrt(rank) if settings.get("use_rslora") else 1)
-
-
-def _for_module(patterns: Any, module: str, default: float) -> float:
-    """The value whose key is the module's name or the end of it.
-
-    PEFT also allows regular expressions; a foreign one can run for ever, so it is refused.
-    """
-    for pattern, value in (patterns or {}).items():
-        if re.search(r"[*+?()\[\]{}|]", pattern):
-            raise GGUFError(f"alpha_pattern {pattern!r} is not a module's name. Merge the adapter.")
-        name = pattern.removeprefix("^").removesuffix("$").replace("\\.", ".")
-        if module == name or module.endswith(f".{name}"):
-            return float(value)
-    return default
+    if not settings.get("use_rslora"):
+        return b
+    return b.map(lambda values: values * np.float32(math.sqrt(rank)))

@@ -12,9 +12,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from gguf import (
+    GGML_QUANT_SIZES,
+    MODEL_ARCH,
+    MODEL_ARCH_NAMES,
+    GGMLQuantizationType,
+    GGUFWriter,
+    PoolingType,
+    get_tensor_name_map,
+    quantize,
+)
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
@@ -24,9 +34,6 @@ from workbench.gguf._header import file_type_number
 from workbench.gguf._output import Progress, replacing
 from workbench.gguf._tokenizer import add_tokenizer
 from workbench.gguf._vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
 
 DTYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 _MAX_BLOCKS = 1024
@@ -66,8 +73,6 @@ def new_file(
 
     Numbers in `folder` that lead nowhere (a factor of -1, ...) become a GGUFError.
     """
-    from gguf import GGUFWriter
-
     with replacing(out) as temporary:
         writer = GGUFWriter(temporary, architecture)
         try:
@@ -120,8 +125,6 @@ def gguf_tensors(family: Family, config: Config, tensors: Mapping[str, Lazy]) ->
 
 def name_map(architecture: str, blocks: int) -> Any:
     """gguf's table from Hugging Face's tensor names to GGUF's."""
-    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
-
     if blocks > _MAX_BLOCKS:
         raise GGUFError(f"A model of {blocks} layers is not supported.")
     arch = next(arch for arch in MODEL_ARCH if MODEL_ARCH_NAMES[arch] == architecture)
@@ -157,8 +160,6 @@ def write_tensors(
     writer: GGUFWriter, tensors: Mapping[str, Lazy], kind: str, progress: Progress | None
 ) -> None:
     """Announce all tensors, write the header, then load, convert and write one by one."""
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
     kinds = {}
     for name, tensor in tensors.items():
         plain = len(tensor.shape) < 2 or _ALWAYS_F32.search(name)
@@ -192,8 +193,6 @@ class _Stream:
 
 
 def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:
-    from gguf import GGMLQuantizationType, quantize
-
     values = np.ascontiguousarray(values, dtype=np.float32)
     if kind == "F16" and values.size and np.abs(values).max() > _F16_MAX:
         raise GGUFError(f"{name} has values beyond float16. Convert with dtype='bf16'.")
@@ -202,8 +201,6 @@ def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:
 
 def _pooling(folder: Path) -> Any:
     """How token vectors become one: the sentence-transformers module's word, else the mean."""
-    from gguf import PoolingType
-
     for path in folder.glob("*_Pooling/config.json"):
         modes = read_json(path)
         flags = [key for key, on in modes.items() if key.startswith("pooling_mode_") and on is True]

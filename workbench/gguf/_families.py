@@ -10,14 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+
+from gguf import GGUFWriter
 
 from workbench.errors import GGUFError
 from workbench.gguf._checkpoint import Config, Lazy
 from workbench.gguf._rope import add_rope, interleave, rope_of
-
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
 
 Extra = dict[str, Lazy]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+from gguf import LlamaFileType
+
 
 @dataclass(frozen=True, slots=True)
 class Array:
@@ -90,6 +92,4 @@ class Header:
 
 def file_type_number(mix: str) -> int:
     """`general.file_type` for a mix: llama.cpp's number."""
-    from gguf import LlamaFileType
-
     return int(LlamaFileType[f"{'ALL' if mix == 'F32' else 'MOSTLY'}_{mix}"])

@@ -25,34 +25,19 @@ _SIGNS_SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*"
 
 LLAMA3 = "|".join([_SHORT_FORMS, _WORD, r"\p{N}{1,3}", _SIGNS, _SPACES])
 QWEN2 = "|".join([_SHORT_FORMS, _WORD, r"\p{N}", _SIGNS, _SPACES])
-QWEN35 = "|".join(
-    [
-        _SHORT_FORMS,
-        r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+",
-        r"\p{N}",
-        r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*",
-        _SPACES,
-    ]
-)
 TEKKEN = "|".join([_CASED % ("", ""), r"\p{N}", _SIGNS_SLASH, _SPACES])
 GPT4O = "|".join(
     [_CASED % (_SHORT_FORMS + "?", _SHORT_FORMS + "?"), r"\p{N}{1,3}", _SIGNS_SLASH, _SPACES]
 )
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-DEEPSEEK3 = (
-    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
-    r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 _NAMES: Mapping[tuple[str, ...], str] = {
     (GPT2,): "gpt-2",
     (LLAMA3,): "dbrx",
     (QWEN2,): "qwen2",
-    (QWEN35,): "qwen35",
     (TEKKEN,): "tekken",
     (GPT4O,): "gpt-4o",
     ("digit", GPT2): "smollm",
-    (r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3): "deepseek-v3",
 }
 # these take a whole word that is a token as it is, without applying merges
 _IGNORING_MERGES = {"dbrx": "llama-bpe", "tekken": "tekken"}
@@ -65,8 +50,8 @@ def pretokenizer_name(tokenizer: Mapping[str, Any]) -> str:
     if name is None:
         raise GGUFError(
             "llama.cpp has no pre-tokenizer for this tokenizer.json; it splits text by "
-            f"{list(rules)!r}. Supported are those of GPT-2, Llama 3, Qwen 2 and 3.5, Mistral "
-            "(Tekken), GPT-4o, SmolLM and DeepSeek 3."
+            f"{list(rules)!r}. Supported are those of GPT-2, Llama 3, Qwen 2, Mistral "
+            "(Tekken), GPT-4o and SmolLM."
         )
     if (tokenizer.get("model") or {}).get("ignore_merges"):
         return _IGNORING_MERGES.get(name, name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
@@ -74,8 +75,6 @@ def _check_source(source: Path, header: Header) -> None:
 
 
 def _retyped(tensor: TensorInfo, kind: str) -> TensorInfo:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
     return TensorInfo(tensor.name, tensor.shape, kind, 0, tensor.elements // block * size)
 
@@ -87,8 +86,6 @@ def _pad(file: BinaryIO, alignment: int) -> None:
 def _write_header(
     reading: BinaryIO, file: BinaryIO, header: Header, tensors: list[TensorInfo], kind: str
 ) -> None:
-    from gguf import GGML_QUANT_VERSION, GGMLQuantizationType
-
     numbers = {
         "general.file_type": file_type_number(kind),
         "general.quantization_version": GGML_QUANT_VERSION,
@@ -149,8 +146,6 @@ def _floats(stored: NDArray[np.generic], tensor: TensorInfo) -> NDArray[np.float
 
 
 def _quantised(values: NDArray[np.float32], kind: str) -> bytes:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
     if kind == "F32":
         return values.tobytes()
     number = GGMLQuantizationType[kind]

@@ -15,6 +15,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
 from workbench.errors import GGUFError
 from workbench.gguf._header import Array, Header, TensorInfo
 from workbench.gguf._source import Source, open_source
@@ -258,8 +260,6 @@ class _Parser:
 def _sized(
     parser: _Parser, name: str, shape: tuple[int, ...], kind: int, offset: int
 ) -> TensorInfo:
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
     try:
         known = GGMLQuantizationType(kind)
         block, block_bytes = GGML_QUANT_SIZES[known]

@@ -10,15 +10,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from gguf import GGUFWriter, RopeScalingType
 
 from workbench.errors import GGUFError
 from workbench.gguf._checkpoint import Config, Floats, Lazy
-
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +80,6 @@ def _constant(values: Floats) -> Lazy:
 
 
 def _add_scaling(writer: GGUFWriter, kind: str, factor: float) -> None:
-    from gguf import RopeScalingType
-
     writer.add_rope_scaling_type(RopeScalingType(kind))
     writer.add_rope_scaling_factor(factor)
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gguf import TokenType as Kind
+
 from workbench.errors import GGUFError
-from workbench.gguf._vocabulary import Kind, Piece, Vocabulary
+from workbench.gguf._vocabulary import Piece, Vocabulary
 
 _MAX_SIZE = 1 << 27
 _UNIGRAM = 1

@@ -16,16 +16,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from gguf import GGUFWriter, SpecialVocab
+from gguf import TokenType as Kind
 
 from workbench.errors import GGUFError
 from workbench.gguf._checkpoint import read_json
 from workbench.gguf._pretokenizers import pretokenizer_name
 from workbench.gguf._sentencepiece import read_sentencepiece
-from workbench.gguf._vocabulary import Kind, Piece, Vocabulary
-
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
+from workbench.gguf._vocabulary import Piece, Vocabulary
 
 
 def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> Vocabulary:
@@ -195,8 +195,6 @@ def _phantom(piece: Piece, prefix: str) -> str:
 
 def _add_special(writer: GGUFWriter, folder: Path, rows: int, vocabulary: Vocabulary) -> None:
     """Ids of the special tokens, whether they surround a text, and the chat template."""
-    from gguf import SpecialVocab
-
     try:
         kinds = ("bos", "eos", "unk", "sep", "pad", "mask")
         special = SpecialVocab(folder, n_vocab=rows, special_token_types=kinds)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+
+from gguf import TokenType as Kind
 
 from workbench.errors import GGUFError
 
 
-class Kind(IntEnum):
-    """What a token is for (llama.cpp's `llama_token_type`)."""
-
-    NORMAL = 1
-    UNKNOWN = 2
-    CONTROL = 3
-    USER_DEFINED = 4
-    UNUSED = 5
-    BYTE = 6
-
-
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One token."""
+    """One token; `kind` is gguf's TokenType: normal, control, byte, …"""
 
     text: str
     score: float = 0.0
