@@ -95,7 +95,7 @@ class Preparation:
             cancel(self._job)
             wait(self._job, PATIENCE)
             end_marked("WORKBENCH_JOB", self._job, "workbench.jobs", patience=10)
-            self._say("Making the models goes on at the next start.", {"job": self._job})
+            self._say("The first models go on being made at the next start.", {"job": self._job})
         if not (self._had_supervisor or jobs("running", limit=1) or jobs("queued", limit=1)):
             _stop_supervisor(seconds=5 if cancelled else 0)
 
