@@ -85,8 +85,8 @@ async def test_a_loaded_model_is_seen_and_unloaded(home: HomeState) -> None:
 
 def test_repairs_are_offered_only_for_faults_that_we_can_mend() -> None:
     state = HomeState()
-    broken = Check("engine", False, "It does not run.", "Start it.", "workbench engine start")
-    assert state.repair_of(broken) == "start"
+    broken = Check("engine", False, "It is off.", "Start it.", "workbench engine start")
+    assert state.repair_of(broken) == "workbench engine start"
     for check in (
         Check("engine", True, "It runs.", None, "workbench engine start"),
         Check("home", False, "Open to others.", "Close it.", "chmod 700 /"),

@@ -20,8 +20,6 @@ from workbench.panels.states import Problem, State, reject_unknown
 
 _log = logging.getLogger(__name__)
 
-Column = tuple[tuple[str, str], ...]  # (template, traits to watch) from top to bottom
-
 
 def style_sheet() -> ipywidgets.HTML:
     """The theme, for pages whose template does not bring it (JupyterLab)."""
@@ -36,7 +34,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
 
     name: ClassVar[str] = "panel"
     title: ClassVar[str] = "Panel"
-    columns: ClassVar[tuple[Column, ...]] = ()
+    columns: ClassVar[tuple[tuple[tuple[str, str], ...], ...]] = ()  # of (template, watch)
     make_state: ClassVar[type[State]] = State
     keywords: ClassVar[tuple[str, ...]] = ()  # of the state, settable here
     every: ClassVar[float] = 2.0  # seconds between two refreshes
@@ -50,6 +48,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__()
         self.state = self.make_state(**values) if state is None else state
         self._loop = current_loop()
+        self._sheet = (style_sheet(),) if shown else ()  # a shell brings it itself
         self._notice = Fragment(reports=True)
         self._notice.observe(self._seen, "seen")
         self.add_class("wb")
@@ -63,7 +62,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         if not self.parts:
             inner = ipywidgets.VBox([self._notice, self._draw_columns()])
             inner.add_class("wb-panel")
-            self.children = (style_sheet(), inner)
+            self.children = (*self._sheet, inner)
         self._start()
 
     def hide(self) -> None:

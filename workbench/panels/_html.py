@@ -103,13 +103,9 @@ def polyline(values: Sequence[float], width: float = 600, height: float = 100) -
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER / "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = FileSystemLoader(FOLDER / "pages")
+    environment = Environment(loader=pages, autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters.update(
         size=size, duration=duration, ago=ago, figure=figure, markdown=markdown, path=polyline
     )

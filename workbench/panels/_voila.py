@@ -33,8 +33,8 @@ POLICY = (
 
 def voila_command(host: str, port: int, notebooks: Path, *, pool: int = 1) -> list[str]:
     """The program that serves `notebooks`; it ends on SIGTERM and takes its kernels along."""
-    program = [sys.executable, "-m", "workbench.panels._voila"]
-    return [*program, f"--Voila.ip={host}", f"--port={port}", f"--pool_size={pool}", str(notebooks)]
+    options = [f"--Voila.ip={host}", f"--port={port}", f"--pool_size={pool}", str(notebooks)]
+    return [sys.executable, "-m", "workbench.panels._voila", *options]
 
 
 def is_loopback(host: str) -> bool:
@@ -78,9 +78,8 @@ def application() -> type[Any]:
         def initialize(self, argv: list[str] | None = None) -> None:
             host = next((a.split("=", 1)[1] for a in argv or () if a.startswith("--Voila.ip=")), "")
             self.update_config(Config(settings_of(host or "localhost")))
-            token = os.environ.get("WORKBENCH_TOKEN", "")
-            if token and not is_loopback(host):
-                self.token = token
+            if not is_loopback(host):
+                self.token = os.environ.get("WORKBENCH_TOKEN") or None
             super().initialize(argv)
 
         def setup_template_dirs(self) -> None:
@@ -94,15 +93,11 @@ def application() -> type[Any]:
                 "voila_configuration": self.voila_configuration,
             }
             shut = re.compile(r"tree|files|contents|render")
-            kept = [entry for entry in super().init_handlers() if not shut.search(str(entry[0]))]
-            kept = [entry for entry in kept if entry[0] != self.server_url]
+            found = [entry for entry in super().init_handlers() if entry[0] != self.server_url]
             page = rf"{self.server_url}voila/render/([\w-]+\.ipynb)"
-            home = {**options, "notebook_path": HOME}
-            return [
-                (self.server_url, TornadoVoilaHandler, home),
-                (page, TornadoVoilaHandler, options),
-                *kept,
-            ]
+            home = (self.server_url, TornadoVoilaHandler, {**options, "notebook_path": HOME})
+            kept = [entry for entry in found if not shut.search(str(entry[0]))]
+            return [home, (page, TornadoVoilaHandler, options), *kept]
 
     return Dashboards
 

@@ -56,7 +56,7 @@ class EngineState(State):
         return connection
 
     async def drop(self) -> None:
-        """Forget the connection: the next use finds the engine anew."""
+        """Close the connection and forget it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -89,7 +89,7 @@ class EngineState(State):
             self.models, self.loaded = tuple(await engine.models()), tuple(await engine.running())
             self.engine, self.reached = view, True
         except (EngineUnreachable, StreamBroken):
-            await self.drop()
+            self._connection = None  # not closed: an answer may still stream
             self.engine, self.loaded = None, ()
             if start:
                 raise

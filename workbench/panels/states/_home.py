@@ -17,8 +17,8 @@ from workbench.panels.states._state import State
 if TYPE_CHECKING:
     from workbench.doctor import Check
 
-# What a button of ours can do for a failed check; other commands are shown to be copied.
-REPAIRS = {"workbench engine start": "start", "workbench starter": "starter"}
+# Commands that a button of ours can stand for; others are shown to be copied.
+MENDS = ("workbench engine start", "workbench starter", "workbench starter --embedding")
 
 
 class HomeState(State):
@@ -70,13 +70,10 @@ class HomeState(State):
             self.opener(name)
 
     def repair_of(self, check: Check) -> str:
-        """The action of ours that does what the check advises; empty when there is none."""
-        return "" if check.ok is not False else REPAIRS.get(check.command or "", "")
+        """The command that our button stands for; empty when there is none."""
+        return check.command if not check.ok and check.command in MENDS else ""
 
     async def repair(self, name: str) -> None:
-        """Do it, and look again."""
-        if name == "start":
-            await self.engine.start()
-        elif name == "starter":
-            await self.jobs.build_starter()
+        """Do what that command does, and look again."""
+        await (self.engine.start() if name == MENDS[0] else self.jobs.build_starter())
         await self.run_checks()

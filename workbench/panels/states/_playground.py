@@ -62,8 +62,6 @@ class PlaygroundState(State):
     def close(self) -> None:
         self.stop()
 
-    # What there is
-
     async def refresh(self, *, start: bool = True) -> None:
         """The engine and its models; without any, how far the first one is."""
         await self.engine.refresh(start=start)
@@ -115,8 +113,6 @@ class PlaygroundState(State):
         prompt = turns[-1].text if turns else ""
         return code_for("stream_generate", self.model, prompt, **self._keywords("prompt"))
 
-    # What one can do
-
     def choose(self, value: str) -> None:
         """Use this model from now on. Raises ModelNotFound if it has vanished."""
         if value not in {model.name for model in self.engine.writers}:
@@ -165,8 +161,6 @@ class PlaygroundState(State):
         if self._task is not None:
             self._task.cancel()
 
-    # How it is done
-
     async def _ask(self, turns: tuple[Turn, ...]) -> None:
         if self.live:
             return
@@ -188,7 +182,7 @@ class PlaygroundState(State):
             outcome = "interrupted"
             self.problem = Problem.of(error)
             if isinstance(error, EngineUnreachable | StreamBroken):
-                await self.engine.drop()
+                self.engine._connection = None
         finally:
             self._task = None
         if growing.tokens or not outcome:

@@ -68,7 +68,8 @@ class Problem:
         details = "".join(traceback.format_exception(error))
         if isinstance(error, WorkbenchError) and str(error):
             sentence, *rest = _SENTENCE.split(str(error).strip(), maxsplit=1)
-            sentence = sentence[0].upper() + sentence[1:]
+            if not sentence.startswith("http"):
+                sentence = sentence[0].upper() + sentence[1:]
             if not sentence.endswith((".", "!", "?")):
                 sentence += "."
             return cls(sentence, rest[0] if rest else "", details)
