@@ -45,6 +45,7 @@ from workbench.train._turns import examples
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from workbench.engines import Engine
     from workbench.jobs import JobContext
 
 _log = logging.getLogger(__name__)
@@ -106,27 +107,11 @@ def build_starter(
             if not replace:
                 refuse_to_replace(engine, name)
         run = _train(job, settings, read, fingerprint, saved, began)
-        job.progress(0.93, "Writing the model as GGUF")
-        folder = _save(job, run, settings, name)
-        gguf = export(folder, job.folder / "model.gguf", kind)
-        made = {"gguf_sha256": sha256(gguf), "gguf_bytes": gguf.stat().st_size}
-        given = {"template": GO_TEMPLATE, "license": LICENSE, "parameters": _parameters(settings)}
-        digest = create(engine, name, gguf, **given)
-        job.progress(0.97, f"Asking {name} its first questions")
-        samples = first_answers(engine, name, PROMPTS)
-        for leftover in (gguf, job.folder / _CHECKPOINT):
-            leftover.unlink(missing_ok=True)
-    return {
-        "name": name,
-        "digest": digest,
-        "folder": str(folder) if folder.exists() else None,
-        "quantization": kind,
-        **made,
-        **_figures(run),
-        "seconds": round(time.monotonic() - began, 1),
-        "lineage": _lineage(fingerprint, run, read),
-        "samples": samples,
-    }
+        published = _publish(job, engine, run, settings, name, kind)
+    if not Path(published["folder"]).exists():  # a plain call's folder is gone
+        published["folder"] = None
+    seconds = round(time.monotonic() - began, 1)
+    return {**published, **_figures(run), "seconds": seconds, "lineage": _lineage(run, read)}
 
 
 def _train(
@@ -193,6 +178,25 @@ def _save(job: JobContext, run: Run, settings: Settings, name: str) -> Path:
     return folder
 
 
+def _publish(
+    job: JobContext, engine: Engine, run: Run, settings: Settings, name: str, kind: str
+) -> dict[str, Any]:
+    """Into a Hugging Face folder, a GGUF file and the engine; then the first questions."""
+    job.progress(0.93, "Writing the model as GGUF")
+    folder = _save(job, run, settings, name)
+    gguf = export(folder, job.folder / "model.gguf", kind)
+    made = {"gguf_sha256": sha256(gguf), "gguf_bytes": gguf.stat().st_size}
+    job.progress(0.95, f"Creating {name}")
+    given = {"template": GO_TEMPLATE, "license": LICENSE, "parameters": _parameters(settings)}
+    digest = create(engine, name, gguf, **given)
+    job.progress(0.97, f"Asking {name} its first questions")
+    samples = first_answers(engine, name, PROMPTS)
+    for leftover in (gguf, job.folder / _CHECKPOINT):
+        leftover.unlink(missing_ok=True)
+    kept = {"name": name, "digest": digest, "quantization": kind, "folder": str(folder)}
+    return {**kept, **made, "samples": samples}
+
+
 def _parameters(settings: Settings) -> dict[str, Any]:
     """How it answers unless told otherwise: a tiny model soon repeats itself or strays."""
     return {
@@ -217,7 +221,7 @@ def _figures(run: Run) -> dict[str, Any]:
     }
 
 
-def _lineage(fingerprint: dict[str, Any], run: Run, corpus: Corpus) -> dict[str, Any]:
+def _lineage(run: Run, corpus: Corpus) -> dict[str, Any]:
     """What the model was made from and with, enough to make it again."""
     import torch
     import transformers
@@ -226,7 +230,7 @@ def _lineage(fingerprint: dict[str, Any], run: Run, corpus: Corpus) -> dict[str,
     from workbench.hardware import machine
 
     return {
-        **fingerprint,
+        **run.fingerprint,
         "precision": run.precision,
         "corpus_files": len(corpus.training),
         "held_out_files": len(corpus.held_out),
