@@ -26,7 +26,7 @@ import psutil
 from workbench.errors import EngineError, InvalidRequest
 
 Event = dict[str, Any]
-_REST = 0.004  # seconds between two reads of a stream
+_REST = 0.008  # seconds between two reads of a stream
 _log = logging.getLogger(__name__)
 
 
