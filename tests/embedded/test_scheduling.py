@@ -148,9 +148,9 @@ def test_the_idle_one_makes_room(small: EngineProcess) -> None:
 
 def test_memory_needed_is_not_far_from_memory_taken(engine: EngineProcess) -> None:
     """The estimate is above what the child holds, and not beyond all measure."""
-    from workbench.embedded._library import Library
     from workbench.embedded._limits import Limits, child_settings, memory_shape
     from workbench.embedded._memory import needed_bytes
+    from workbench.library import Library
 
     options = {"num_ctx": CONTEXT, "num_predict": 1}
     engine.ollama.generate("endless", "x", options=options)

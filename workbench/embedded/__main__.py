@@ -56,9 +56,9 @@ def _serve(lock: EngineLock, host: str, port: int | None) -> int:
     import uvicorn  # imported here, so that a second start answers at once
 
     from workbench.embedded._app import Activity, Server, make_app
-    from workbench.embedded._library import Library
     from workbench.embedded._limits import Limits
     from workbench.embedded._scheduler import Scheduler
+    from workbench.library import Library
 
     idle = parse_duration(settings.env("WORKBENCH_ENGINE_IDLE", "2h"))
     scheduler = Scheduler(Limits.from_environment())

@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workbench.embedded import _routes_models, _routes_openai, _routes_run
 from workbench.embedded._guard import Guard, error_response, plain_error
-from workbench.embedded._library import Library
 from workbench.embedded._scheduler import Scheduler
 from workbench.errors import WorkbenchError
+from workbench.library import Library
 
 
 class Server(uvicorn.Server):

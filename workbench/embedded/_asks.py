@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from workbench.embedded._library import Installed
 from workbench.embedded._prompt import Ask, Turn
 from workbench.errors import EngineError, InvalidRequest
+from workbench.library import Installed
 from workbench.protocol import check_options, parse_keep_alive
 
 _EFFORTS = {"low", "medium", "high", "max"}

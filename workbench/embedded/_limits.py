@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any
 
 from workbench import settings
-from workbench.embedded._gotemplate import is_go_template
-from workbench.embedded._library import Installed
 from workbench.embedded._memory import Shape, kv_cache_bytes
 from workbench.embedded._runner import Settings
 from workbench.errors import SettingsError
 from workbench.hardware import usable_cores
-from workbench.protocol import parse_duration, parse_keep_alive
+from workbench.library import Installed
+from workbench.protocol import is_go_template, parse_duration, parse_keep_alive
 
 _DEFAULT_CONTEXT = 4096
 _PROMPT_CACHE_MIB = 256

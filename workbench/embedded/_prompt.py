@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.embedded._gotemplate import compose, is_go_template
-from workbench.embedded._library import Installed
 from workbench.embedded._runner import Runner
 from workbench.errors import InvalidRequest
-from workbench.protocol import OPTIONS
+from workbench.library import Installed
+from workbench.protocol import OPTIONS, compose, is_go_template
 
 Turn = Mapping[str, Any]  # a message as the protocol writes it
 _LONGEST_TOKEN = 128  # characters; a text longer than this per token of context is cut first

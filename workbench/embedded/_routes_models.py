@@ -11,14 +11,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workbench.embedded._create import Creation
-from workbench.embedded._describe import show
 from workbench.embedded._guard import read_json
-from workbench.embedded._library import Installed, Library
-from workbench.embedded._pull import Puller
-from workbench.embedded._registry import PullLimits
-from workbench.embedded._stream import Emit, Event, events_of, ndjson
+from workbench.embedded._stream import events_of, ndjson
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
+from workbench.library import (
+    Creation,
+    Emit,
+    Event,
+    Installed,
+    Library,
+    Puller,
+    PullLimits,
+    show,
+)
 from workbench.protocol import CREATE_FIELDS, CreateRequest, ModelName
 
 Work = Callable[[Emit], Awaitable[None]]

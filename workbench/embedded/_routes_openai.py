@@ -23,12 +23,12 @@ from workbench.embedded import _asks as asks
 from workbench.embedded._answer import Batch, End, Piece, answer
 from workbench.embedded._embed import embed
 from workbench.embedded._guard import openai_error, read_json
-from workbench.embedded._library import Installed, Library
 from workbench.embedded._prompt import Ask
 from workbench.embedded._scheduler import Scheduler
 from workbench.embedded._send import BatchStream
 from workbench.embedded._stream import ndjson
 from workbench.errors import InvalidRequest
+from workbench.library import Installed, Library
 
 Kind = Literal["chat", "text"]
 _NUMBER = (int, float)

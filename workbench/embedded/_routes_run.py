@@ -19,12 +19,12 @@ from workbench.embedded import _asks as asks
 from workbench.embedded._answer import Batch, End, Piece, answer, rendered
 from workbench.embedded._embed import embed
 from workbench.embedded._guard import read_json
-from workbench.embedded._library import Library
 from workbench.embedded._prompt import Ask
 from workbench.embedded._scheduler import Scheduler
 from workbench.embedded._send import BatchStream
 from workbench.embedded._stream import ndjson
 from workbench.errors import InvalidRequest, ModelNotFound
+from workbench.library import Library
 
 Kind = Literal["generate", "chat"]
 PROTOCOL_VERSION = "0.33.0"  # of Ollama, whose protocol this is; clients read it as semver

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.embedded._library import Installed
 from workbench.embedded._limits import Limits, child_settings, memory_shape
 from workbench.embedded._memory import available_bytes, needed_bytes, refuse
 from workbench.embedded._runner import Runner, Settings
 from workbench.errors import EngineBusy
+from workbench.library import Installed
 
 _log = logging.getLogger(__name__)
 

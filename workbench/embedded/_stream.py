@@ -12,16 +12,14 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from workbench.errors import WorkbenchError
+from workbench.library import Emit, Event
 
-Event = dict[str, Any]
-Emit = Callable[[Event], None]
 _log = logging.getLogger(__name__)
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 
-from workbench.embedded import _hub
-from workbench.embedded._create import Creation
-from workbench.embedded._download import Download
-from workbench.embedded._library import Library
-from workbench.embedded._registry import PullLimits, Registry, registry_url
-from workbench.embedded._stream import Emit, Event
 from workbench.errors import EngineError, GGUFError
+from workbench.library import _hub
+from workbench.library._create import Creation
+from workbench.library._download import Download
+from workbench.library._events import Emit, Event
+from workbench.library._library import Library
+from workbench.library._registry import PullLimits, Registry, registry_url
 from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 _EVERY = 0.06  # seconds between two lines of progress

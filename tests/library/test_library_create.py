@@ -12,8 +12,8 @@ import pytest
 from library_tools import Scheduler, create, until, upload
 from tiny import write_tiny_llama
 
-from workbench.embedded._library import Library
 from workbench.gguf import read_header
+from workbench.library import Library
 
 
 @pytest.fixture

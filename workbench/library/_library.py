@@ -23,10 +23,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from workbench.embedded._blobs import Blobs, publish
-from workbench.embedded._describe import capabilities_of, details_of
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound, WorkbenchError
 from workbench.gguf import Header, read_header
+from workbench.library._blobs import Blobs, publish
+from workbench.library._describe import capabilities_of, details_of
 from workbench.protocol import Layer, Manifest, ModelName, digest_of, parse_digest
 from workbench.types import Message
 

@@ -19,10 +19,9 @@ from library_tools import QUICK, serving, until
 from registry_server import RegistryServer
 from tiny import write_tiny_llama
 
-from workbench.embedded._library import Library
-from workbench.embedded._pull import Puller
 from workbench.embedded._stream import events_of
 from workbench.errors import EngineError
+from workbench.library import Library, Puller
 from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 
@@ -147,8 +146,8 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from library_tools import QUICK
-from workbench.embedded._library import Library
-from workbench.embedded._pull import Puller
+from workbench.library import Library
+from workbench.library import Puller
 from workbench.protocol import ModelName
 async def main():
     puller = Puller(Library(Path(sys.argv[1])), QUICK)

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench import settings
-from workbench.embedded._registry import Registry
 from workbench.errors import EngineError, InvalidRequest
+from workbench.library._registry import Registry
 from workbench.protocol import CreateRequest, Layer, ModelName, parse_digest
 
 _HOSTS = {"hf.co", "huggingface.co"}

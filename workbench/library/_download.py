@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 import httpx
 
-from workbench.embedded._blobs import TEMPORARY, Blobs, publish
-from workbench.embedded._registry import PullLimits, Registry, Unavailable
 from workbench.errors import EngineError
+from workbench.library._blobs import TEMPORARY, Blobs, publish
+from workbench.library._registry import PullLimits, Registry, Unavailable
 from workbench.protocol import digest_of
 
 

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from workbench.embedded._registry import PullLimits
+from workbench.library import PullLimits
 from workbench.protocol import digest_of
 
 QUICK = PullLimits(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from library_tools import Scheduler, create, until, upload
 
-from workbench.embedded._library import Library
+from workbench.library import Library
 from workbench.protocol import digest_of, parse_modelfile
 
 

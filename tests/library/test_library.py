@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from workbench.embedded._library import Library
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
+from workbench.library import Library
 from workbench.protocol import Layer, Manifest, ModelName, digest_of
 
 
@@ -231,7 +231,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_library import install
-from workbench.embedded._library import Library
+from workbench.library import Library
 library = Library(Path(sys.argv[1]))
 print("ready", flush=True)
 for turn in range(10**6):

@@ -17,7 +17,7 @@ from workbench.gguf import Header, read_header
 from workbench.protocol import Modelfile, is_go_template
 
 if TYPE_CHECKING:
-    from workbench.embedded._library import Installed
+    from workbench.library._library import Installed
 
 _HIDDEN = {"general.name", "tokenizer.chat_template"}
 

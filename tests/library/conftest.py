@@ -11,9 +11,9 @@ from library_tools import QUICK, Scheduler, serving
 from starlette.applications import Starlette
 
 from workbench.embedded._guard import error_response
-from workbench.embedded._library import Library
 from workbench.embedded._routes_models import routes
 from workbench.errors import WorkbenchError
+from workbench.library import Library
 
 
 @pytest.fixture

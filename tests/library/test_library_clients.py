@@ -9,7 +9,7 @@ import pytest
 from library_tools import serving
 from registry_server import RegistryServer
 
-from workbench.embedded._library import Library
+from workbench.library import Library
 
 
 def test_the_official_client_manages_models(url: str, tiny_gguf: Path, library: Library) -> None:

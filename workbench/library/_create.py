@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.embedded._describe import human_number
-from workbench.embedded._library import Library
-from workbench.embedded._stream import Emit
 from workbench.errors import GGUFError, InvalidRequest
 from workbench.gguf import QUANTISATIONS, Header, convert, convert_adapter, quantise
+from workbench.library._describe import human_number
+from workbench.library._events import Emit
+from workbench.library._library import Library
 from workbench.protocol import CreateRequest, Layer, Manifest, digest_of
 
 _UNQUANTISED = {"F32", "F16", "BF16"}

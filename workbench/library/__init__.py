@@ -1,0 +1,17 @@
+"""Models on the disk, kept as Ollama keeps them: manifests and content-addressed blobs.
+
+They come by `Creation` (from files, folders, other models) and by `Puller` (from registries and
+the Hugging Face Hub). Everything appears whole or not at all, whatever is killed when. Nothing
+here loads a model into memory; never give it a live Ollama's own folder.
+"""
+
+from __future__ import annotations
+
+from workbench.library._create import Creation
+from workbench.library._describe import show
+from workbench.library._events import Emit, Event
+from workbench.library._library import Installed, Library
+from workbench.library._pull import Puller
+from workbench.library._registry import PullLimits
+
+__all__ = ["Creation", "Emit", "Event", "Installed", "Library", "PullLimits", "Puller", "show"]
