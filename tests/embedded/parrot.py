@@ -73,16 +73,19 @@ def write_parrot(
     *,
     context: int = 2048,
     endless: bool = False,
+    infill: bool = False,
 ) -> Path:
     """Write a model of one layer whose answer is `script`, one token per piece.
 
-    An `endless` one begins again where it should end.
+    An `endless` one begins again where it should end. An `infill` one has tokens for filling
+    gaps and says its script after the last of them.
     """
     letters = byte_alphabet()
     pieces = [piece.encode() if isinstance(piece, str) else piece for piece in script]
-    tokens = ["<|bos|>", "<|im_end|>", "<|im_start|>", *letters.values()]
-    newline = tokens.index(letters[0x0A])
-    chain = [newline]
+    control = ["<|bos|>", "<|im_end|>", "<|im_start|>"]
+    control += ["<|pre|>", "<|suf|>", "<|mid|>"] if infill else []
+    tokens = [*control, *letters.values()]
+    chain = [5 if infill else tokens.index(letters[0x0A])]
     for number, piece in enumerate(pieces):
         text = "".join(letters[byte] for byte in piece)
         if len(piece) == 1:
@@ -118,15 +121,36 @@ def write_parrot(
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types(
-        [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (len(tokens) - 3)
+        [gguf.TokenType.CONTROL] * len(control)
+        + [gguf.TokenType.NORMAL] * (len(tokens) - len(control))
     )
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     writer.add_add_bos_token(True)
     writer.add_chat_template(template)
+    for number, word in enumerate(("pre", "suf", "mid") if infill else ()):
+        writer.add_uint32(f"tokenizer.ggml.fim_{word}_token_id", 3 + number)
     for name, tensor in tensors.items():
         writer.add_tensor(f"{name}.weight", tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_adapter(path: Path, layers: int = 2, width: int = 64, rank: int = 4) -> Path:
+    """Write a random LoRA of the tiny Llama, strong enough to change what it says."""
+    random = np.random.default_rng(5)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 16.0)
+    for block in range(layers):
+        for side, shape in (("a", (rank, width)), ("b", (width, rank))):
+            values = random.standard_normal(shape).astype(np.float32)
+            writer.add_tensor(f"blk.{block}.attn_output.weight.lora_{side}", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

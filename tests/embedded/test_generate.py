@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import ollama
 import pytest
 from conftest import EngineProcess
+from parrot import write_adapter, write_parrot
+from tiny import CHATML
 
 SHORT = {"num_predict": 8, "seed": 7}
 
@@ -106,7 +109,7 @@ def test_debug_renders_without_inference(engine: EngineProcess) -> None:
     assert other["_debug_info"]["rendered_template"] == "<Q>"
 
 
-def test_what_a_model_brings_is_used(engine: EngineProcess, gguf_files: dict) -> None:
+def test_what_a_model_brings_is_used(engine: EngineProcess, gguf_files: dict[str, Path]) -> None:
     engine.install(
         "dressed", gguf_files["tiny"], system="You are S.", parameters={"num_predict": 3},
         messages=[{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}],
@@ -136,6 +139,29 @@ def test_fill_in_the_middle_needs_a_model_for_it(engine: EngineProcess) -> None:
         "/api/generate", model="filler", prompt="A", suffix="B", _debug_render_only=True
     ).json()
     assert answer["_debug_info"]["rendered_template"] == "<P>A<S>B<M>"
+
+
+def test_fill_in_the_middle_by_the_models_own_tokens(engine: EngineProcess, tmp_path: Path) -> None:
+    file = write_parrot(tmp_path / "gap.gguf", ["the ", "gap"], CHATML, infill=True)
+    engine.install("gap", file)
+    for stream in (False, True):
+        reply = engine.ollama.generate(
+            "gap", "before ", suffix=" after", options={"temperature": 0}, stream=stream
+        )
+        text = "".join(part.response for part in reply) if stream else reply.response
+        assert text == "the gap"
+
+
+def test_adapter_changes_the_answer(
+    engine: EngineProcess, gguf_files: dict[str, Path], tmp_path: Path
+) -> None:
+    adapter = engine.ollama.create_blob(write_adapter(tmp_path / "adapter.gguf"))
+    engine.ollama.create("adapted", from_="tiny", adapters={"adapter.gguf": adapter})
+    exact = {"temperature": 0, "num_predict": 12}
+    with_adapter = engine.ollama.generate("adapted", "x", options=exact)
+    without = engine.ollama.generate("tiny", "x", options=exact)
+    assert with_adapter.response != without.response
+    assert engine.ollama.generate("adapted", "x", options=exact).response == with_adapter.response
 
 
 @pytest.mark.parametrize("prompt", ["x " * 5_000_000, "x" * 10_000_000], ids=["words", "one"])
