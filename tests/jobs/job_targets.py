@@ -156,10 +156,10 @@ def chatter(job: JobContext, megabytes: int) -> None:
     print("the last words")
 
 
-def leave_a_thread(job: JobContext) -> str:
+def leave_a_thread(job: JobContext) -> int:
     """Done, but a thread keeps the process from ending."""
     threading.Thread(target=time.sleep, args=(600,)).start()
-    return "done"
+    return os.getpid()
 
 
 def submit_another(job: JobContext) -> str:

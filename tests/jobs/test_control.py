@@ -29,6 +29,7 @@ from workbench.jobs import (
 )
 
 PATIENCE = 60
+SHARED = pytest.mark.usefixtures("shared_home")
 
 
 def until(true: Callable[[], bool], what: str) -> None:
@@ -79,6 +80,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs() -> None:
     assert (get(second.id).state, get(second.id).attempts) == ("cancelled", 0)
 
 
+@SHARED
 def test_cancelled_at_the_next_check() -> None:
     job = begun(submit("job_targets:crawl"))
     cancel(job.id)
@@ -88,6 +90,7 @@ def test_cancelled_at_the_next_check() -> None:
     assert cancel(job.id) == ended, "cancelling again changes nothing"
 
 
+@SHARED
 def test_a_job_may_return_what_it_has() -> None:
     job = begun(submit("job_targets:stop_early"))
     cancel(job.id)
@@ -95,6 +98,7 @@ def test_a_job_may_return_what_it_has() -> None:
     assert (ended.state, ended.result, ended.fraction) == ("cancelled", "half of it", 0.1)
 
 
+@SHARED
 def test_a_job_that_never_looks_is_told_by_signal_and_can_tidy_up() -> None:
     job = begun(submit("job_targets:tidy"))
     cancel(job.id)
@@ -102,6 +106,7 @@ def test_a_job_that_never_looks_is_told_by_signal_and_can_tidy_up() -> None:
     assert (job.folder / "checkpoint").read_text() == "saved"
 
 
+@SHARED
 def test_a_stubborn_job_is_killed_with_its_children() -> None:
     job = begun(submit("job_targets:stubborn"))
     child = psutil.Process(int((job.folder / "child").read_text()))
@@ -120,11 +125,13 @@ def test_cancel_works_without_a_supervisor() -> None:
     assert wait(job.id, PATIENCE).state == "cancelled"
 
 
+@SHARED
 def test_done_wins_over_a_late_cancel() -> None:
     job = wait(submit("job_targets:add", {"a": 1}).id, PATIENCE)
     assert cancel(job.id) == job
 
 
+@SHARED
 def test_resume_goes_on_from_the_checkpoint() -> None:
     job = begun(submit("job_targets:steps", {"count": 60, "pause": 0.05}))
     until(lambda: len(history(job.id)) > 3, "some steps")
@@ -149,6 +156,7 @@ def test_resume_goes_on_from_the_checkpoint() -> None:
         resume(job.id)
 
 
+@SHARED
 def test_a_failed_job_can_be_tried_again(tmp_path: Path) -> None:
     job = wait(submit("job_targets:fail", {"how": "ours"}).id, PATIENCE)
     resume(job.id)
@@ -156,6 +164,7 @@ def test_a_failed_job_can_be_tried_again(tmp_path: Path) -> None:
     assert (again.state, again.attempts, again.error) == ("failed", 2, "invalid model name")
 
 
+@SHARED
 def test_resume_makes_a_lost_folder_again() -> None:
     job = wait(submit("job_targets:fail", {"how": "ours"}).id, PATIENCE)
     shutil.rmtree(job.folder)
@@ -164,6 +173,7 @@ def test_resume_makes_a_lost_folder_again() -> None:
     assert wait(job.id, PATIENCE).attempts == 2
 
 
+@SHARED
 def test_seconds_left() -> None:
     job = submit("job_targets:steps", {"count": 100, "pause": 0.05})
     assert job.seconds_left is None

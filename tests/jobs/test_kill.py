@@ -163,7 +163,7 @@ def test_two_workers_for_one_job() -> None:
 
 
 def test_a_worker_that_was_taken_for_dead_says_that_it_lives() -> None:
-    job = begun(submit("job_targets:crawl", {"seconds": 6}))
+    job = begun(submit("job_targets:crawl", {"seconds": 4}))
     with session() as opened:
         opened.execute(
             update(StoredJob)

@@ -11,6 +11,7 @@ import pytest
 
 from workbench.errors import JobError, SettingsError
 from workbench.jobs import Job, get, history, jobs, log_text, submit, wait, watch
+from workbench.jobs._process import identity
 
 pytestmark = pytest.mark.usefixtures("shared_home")
 PATIENCE = 60
@@ -212,9 +213,13 @@ def test_log_stays_bounded_and_keeps_the_end() -> None:
     assert log_text(job.id, tail=0) == ""
 
 
-def test_a_thread_that_stays_does_not_keep_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_stays_does_not_keep_the_process() -> None:
     job = run("job_targets:leave_a_thread")
     assert job.state == "done"
+    deadline = time.monotonic() + PATIENCE
+    while identity(job.result) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert identity(job.result) is None
 
 
 @pytest.mark.parametrize("id", ["0000000000", "", "../../etc", "'; drop table jobs", "x" * 10_000])

@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from workbench.settings import log_level
 from workbench.store import StoredJob, session
 
 NOT_TAKEN = 75  # exit status: another process has the job, or it is not queued any more
+_LINGER_SECONDS = 3.0
 _STORE_PATIENCE = 120.0  # seconds to try to write the end of a job
 
 
@@ -66,6 +68,10 @@ def main(id: str) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _finish(row, link, outcome)
     lock.release()
+    # Python waits for threads that the job left; the job is done, so not for long
+    leave = threading.Timer(_LINGER_SECONDS, os._exit, (0,))
+    leave.daemon = True
+    leave.start()
     return 0
 
 
