@@ -132,7 +132,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "a string that is not UTF-8": (build([entry("k", STRING, text(b"\xc3("))]), "UTF-8"),
     "a value of type 77": (build([entry("k", 77, bytes(8))]), "unknown type"),
-    "an array of 2^62 numbers": (build([entry("k", ARRAY, array(U64, HUGE))]), "ends inside"),
+    "an array of 2^62 numbers": (build([entry("k", ARRAY, array(U64, HUGE))]), "claims"),
+    "an array longer than the file": (build([entry("k", ARRAY, array(U64, 999))]), "ends inside"),
     "an array of 2^62 strings": (build([entry("k", ARRAY, array(STRING, HUGE))]), "claims"),
     "an array of 2^21 strings in a small file": (
         build([entry("k", ARRAY, array(STRING, 1 << 21))]),

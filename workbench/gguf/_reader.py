@@ -23,9 +23,8 @@ from workbench.gguf._source import Source, open_source
 
 MAX_ENTRIES = 1 << 16  # of metadata; real files have fewer than 100
 MAX_TENSORS = 1 << 16  # the largest models have a few thousand
-MAX_STRINGS = (
-    1 << 22
-)  # in all arrays together, and numbers in one that is kept; the largest vocabularies have 262,144 tokens
+MAX_STRINGS = 1 << 22  # in all arrays together; the largest vocabularies have 262,144 tokens
+MAX_KEPT = 1 << 22  # numbers of an array that is kept
 MAX_HEADER = 1 << 28  # bytes
 MAX_STRING = 1 << 24
 MAX_NAME = 63  # bytes of a tensor's name, llama.cpp's limit
@@ -172,8 +171,8 @@ class _Parser:
         elif kind in _SCALARS:
             name, code = _SCALARS[kind]
             size = count * _ONE[kind].size
-            if keep and count > MAX_STRINGS:
-                raise self.fail(f"{key!r} has {count} elements")
+            if keep and count > MAX_KEPT:
+                raise self.fail(f"{key!r} claims {count} numbers")
             if keep:
                 values = list(struct.unpack(f"<{count}{code}", self.take(self.within(size))))
             else:
