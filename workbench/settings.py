@@ -7,6 +7,9 @@ An empty variable counts as unset.
     WORKBENCH_DATABASE_URL   SQLAlchemy URL (default: SQLite in the home)
     WORKBENCH_ENGINE         "auto" (default), "embedded", or "ollama"
     WORKBENCH_MODELS         the embedded engine's models (default: <home>/models)
+    WORKBENCH_ENGINE_IDLE    the embedded engine ends after so long without requests ("2h")
+    WORKBENCH_MAX_JOBS       jobs that run at once (1)
+    WORKBENCH_CANCEL_SECONDS how long a cancelled job may take to end by itself (5)
     OLLAMA_BASE_URL, OLLAMA_API_URL, OLLAMA_HOST   the engine's address; the first one set wins
     DEBUG, LOG_LEVEL         how much is logged
     TASKMASTER_BASE_PATH, FINE_TUNING_PATH, PERFORMANCE_DATA_PATH,
