@@ -126,7 +126,7 @@ def _log_to(path: Path) -> None:
     """Our log and the children's standard error into one file that does not grow for ever."""
     if path.exists() and path.stat().st_size > 4 * 2**20:
         path.replace(path.with_suffix(".old.log"))
-    file = path.open("a", buffering=1)
+    file = path.open("a+", buffering=1)  # read by `_runner`, to say why a load failed
     os.dup2(file.fileno(), 2)
     handler = logging.StreamHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import re
 import secrets
 import socket
 import sys
@@ -69,6 +71,7 @@ class Runner:
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         settings = asdict(self.settings) | {"secret": self._secret}
+        log_start = os.fstat(2).st_size
         try:
             process.stdin.write(json.dumps(settings).encode() + b"\n")
             line = await asyncio.wait_for(process.stdout.readline(), timeout)
@@ -85,11 +88,8 @@ class Runner:
             raise
         if "error" in answer:
             await self.stop()
-            raise EngineError(
-                f"llama.cpp cannot load this model ({answer['error']}); "
-                "the engine's log has the details",
-                500,
-            )
+            why = _reason(log_start) or f"{answer['error']} See the engine's log"
+            raise EngineError(f"llama.cpp cannot load this model: {why}", 500)
         url = urlsplit(answer["url"])
         self._address = (url.hostname or "127.0.0.1", url.port or 0)
 
@@ -259,6 +259,16 @@ class _Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _reason(log_start: int) -> str:
+    """What llama.cpp wrote on a failed load; "" when standard error is no file of ours."""
+    try:
+        text = os.pread(2, 2**16, log_start).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    found = re.findall(r"error loading model: (.{1,300})", text)
+    return str(found[-1]) if found else ""
 
 
 def _refusal(answer: Event) -> EngineError:
