@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from workbench.gguf._adapter import convert_adapter
-from workbench.gguf._convert import convert
+from workbench.gguf._api import convert, convert_adapter, quantise
 from workbench.gguf._header import Array, Header, TensorInfo
 from workbench.gguf._mix import QUANTISATIONS
-from workbench.gguf._quantise import quantise
 from workbench.gguf._reader import read_header
 
 __all__ = [

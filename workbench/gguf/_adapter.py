@@ -16,28 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import GGUFError
+from workbench.gguf._api import Progress
 from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
 from workbench.gguf._convert import DTYPES, name_map, new_file, plain_name, write_tensors
 from workbench.gguf._families import FAMILIES, Family, family_of
-from workbench.gguf._output import Progress
 from workbench.gguf._reader import read_header
 
 _TENSOR = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(\.\w+)?\.weight")
 
 
 def convert_adapter(
-    folder: Path,
-    out: Path,
-    *,
-    base: Path,
-    dtype: str = "f32",
-    progress: Progress | None = None,
+    folder: Path, out: Path, base: Path, dtype: str, progress: Progress | None
 ) -> Path:
-    """Write the LoRA adapter in `folder` to `out`; returns `out`.
-
-    `base` is the model it was trained on: its Hugging Face folder, or its GGUF file.
-    GGUFError when the adapter does not fit the base or is of a kind llama.cpp cannot apply.
-    """
+    """See `_api.convert_adapter`."""
     folder, out = Path(folder), Path(out)
     settings = Config(read_json(folder / "adapter_config.json"), "adapter_config.json")
     _check_kind(settings)

@@ -28,10 +28,11 @@ from gguf import (
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
+from workbench.gguf._api import Progress
 from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
 from workbench.gguf._families import Family, family_of
 from workbench.gguf._header import file_type_number
-from workbench.gguf._output import Progress, replacing
+from workbench.gguf._output import replacing
 from workbench.gguf._tokenizer import add_tokenizer
 from workbench.gguf._vocabulary import Vocabulary
 
@@ -42,13 +43,8 @@ _POOLING = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST"}
 _ALWAYS_F32 = re.compile(r"^(position_embd|token_types)\.|_norm\.weight$|^rope_")
 
 
-def convert(
-    folder: Path, out: Path, *, dtype: str = "f16", progress: Progress | None = None
-) -> Path:
-    """Write the model in `folder` to `out` as GGUF in `dtype` (f32, f16, bf16); returns `out`.
-
-    GGUFError when the folder is incomplete or its kind is not supported; `out` is then as before.
-    """
+def convert(folder: Path, out: Path, dtype: str, progress: Progress | None) -> Path:
+    """See `_api.convert`."""
     folder, out = Path(folder), Path(out)
     config = Config(read_json(folder / "config.json"), str(folder / "config.json"))
     family = family_of(config)

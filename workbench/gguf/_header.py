@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from gguf import LlamaFileType
-
 
 @dataclass(frozen=True, slots=True)
 class Array:
@@ -92,4 +90,6 @@ class Header:
 
 def file_type_number(mix: str) -> int:
     """`general.file_type` for a mix: llama.cpp's number."""
+    from gguf import LlamaFileType
+
     return int(LlamaFileType[f"{'ALL' if mix == 'F32' else 'MOSTLY'}_{mix}"])

@@ -20,9 +20,10 @@ from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
+from workbench.gguf._api import Progress
 from workbench.gguf._header import Header, TensorInfo, file_type_number
 from workbench.gguf._mix import FLOATS, may_change, tensor_types
-from workbench.gguf._output import Progress, replacing
+from workbench.gguf._output import replacing
 from workbench.gguf._reader import read_header
 
 _CHUNK = 1 << 21  # numbers that one thread works on at a time: 8 MB of float32
@@ -30,12 +31,8 @@ _REPLACED = {"general.file_type", "general.quantization_version"}
 _STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def quantise(source: Path, out: Path, kind: str, *, progress: Progress | None = None) -> Path:
-    """Write `source` (F32, F16 or BF16) to `out` in the mix `kind`, like "Q4_K_M"; returns `out`.
-
-    GGUFError for a source that is quantised already, for unknown kinds, for weights that are not
-    numbers. `out` appears when it is whole.
-    """
+def quantise(source: Path, out: Path, kind: str, progress: Progress | None) -> Path:
+    """See `_api.quantise`."""
     source, out = Path(source), Path(out)
     kind = kind.upper()
     header = read_header(source)

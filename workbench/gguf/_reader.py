@@ -15,8 +15,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
 from workbench.errors import GGUFError
 from workbench.gguf._header import Array, Header, TensorInfo
 from workbench.gguf._source import Source, open_source
@@ -263,6 +261,8 @@ class _Parser:
 def _sized(
     parser: _Parser, name: str, shape: tuple[int, ...], kind: int, offset: int
 ) -> TensorInfo:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
     try:
         known = GGMLQuantizationType(kind)
         block, block_bytes = GGML_QUANT_SIZES[known]
