@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import math
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import ollama
 import pytest
-from conftest import EngineProcess
+from conftest import EngineProcess, running, wait_until
+from tiny import write_tiny_llama
 
 GENERATE = "/api/generate"
 DEEP = '{"model":"tiny","prompt":"x","options":' + "[" * 100_000 + "]" * 100_000 + "}"
@@ -72,6 +74,57 @@ def test_unknown_fields_and_options_are_ignored(engine: EngineProcess) -> None:
         GENERATE, model="TINY", prompt="x", stream=False, options=options, surprise={"a": 1}
     ).json()
     assert answer["eval_count"] == 1 and answer["model"] == "TINY"
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"repeat_last_n": -1}, 200),
+        ({"repeat_last_n": -9}, 400),
+        ({"repeat_penalty": 0}, 400),
+        ({"temperature": -5, "top_p": 50, "top_k": -7, "typical_p": 0, "min_p": 2}, 200),
+        ({"seed": 2**63 - 1, "num_keep": 10**9, "stop": [""]}, 200),
+        ({"num_thread": 10**6}, 200),
+        ({"num_batch": -1, "num_ctx": -1}, 200),
+    ],
+    ids=str,
+)
+def test_numbers_beyond_reason(engine: EngineProcess, options: dict[str, Any], status: int) -> None:
+    short = {"num_predict": 2, **options}
+    answer = engine.post(GENERATE, model="tiny", prompt="x", stream=False, options=short)
+    assert answer.status_code == status, answer.text
+    assert "error" in answer.json() or answer.json()["done"]
+    engine.post(GENERATE, model="tiny", keep_alive=0)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ raise_exception('no no') }}", "its chat template is broken"),
+        ("{% for %}", "its chat template is broken"),
+        ("{% for i in range(100000) %}{% for j in range(10000000) %}{% endfor %}{% endfor %}",
+         "did not load within 2 s"),
+    ],
+    ids=["raises", "syntax", "endless"],
+)  # fmt: skip
+def test_hostile_templates_in_the_file(tmp_path: Path, template: str, words: str) -> None:
+    file = write_tiny_llama(tmp_path / "evil.gguf", chat_template=template)
+    with running(tmp_path / "engine-home", OLLAMA_LOAD_TIMEOUT="2s") as engine:
+        engine.install("evil", file)
+        answer = engine.post("/api/chat", model="evil", messages=[{"role": "user"}])
+        assert answer.status_code == 500 and words in answer.json()["error"]
+        wait_until(lambda: not engine.children(), "its process is gone")
+
+
+def test_a_file_that_llama_cpp_refuses(
+    engine: EngineProcess, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "lamma.gguf"
+    file.write_bytes(tiny_gguf.read_bytes().replace(b"llama", b"lamma"))
+    engine.install("lamma", file)
+    answer = engine.post(GENERATE, model="lamma", prompt="x")
+    assert answer.status_code == 500
+    assert "unknown model architecture: 'lamma'" in answer.json()["error"]
 
 
 def test_context_beyond_the_models_own_is_clamped(engine: EngineProcess) -> None:

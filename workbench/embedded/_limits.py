@@ -68,6 +68,7 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
         several = kv_cache_bytes(header, context * _PARALLEL, limits.cache_type)
         parallel = _PARALLEL if several <= _PARALLEL_KV_BYTES else 1
     batch = options.get("num_batch") or 512
+    threads = options.get("num_thread") or 0  # llama.cpp knows 512 at most
     template = model.template or ""
     return Settings(
         model=str(model.model_path),
@@ -77,10 +78,10 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
         num_ctx=context,
         parallel=parallel,
         # an embedding is computed in one step
-        num_batch=context if embedding else max(1, min(batch, context)),
+        num_batch=context if embedding else min(max(32, batch), max(32, context)),
         num_gpu=options.get("num_gpu", -1),
         main_gpu=options.get("main_gpu", 0),
-        num_thread=options.get("num_thread") or usable_threads(),
+        num_thread=min(threads, 512) if threads > 0 else usable_threads(),
         use_mmap=options.get("use_mmap", False),
         cache_type=limits.cache_type,
         flash_attention=limits.flash_attention,

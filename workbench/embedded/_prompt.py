@@ -175,6 +175,8 @@ def _sampling(ask: Ask, num_ctx: int) -> dict[str, Any]:
             value = ask.options.get(name)
             body[_RENAMED.get(name, name)] = option.default if value is None else value
     body["stop"] = body["stop"] or []
+    if body["repeat_last_n"] == -1:
+        body["repeat_last_n"] = num_ctx
     if body["n_predict"] <= 0 or body["n_predict"] > 10 * num_ctx:
         body["n_predict"] = 10 * num_ctx
     # a reused cache changes the size of batches, and with it the last bits of the logits

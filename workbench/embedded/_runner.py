@@ -267,8 +267,11 @@ def _reason(log_start: int) -> str:
         text = os.pread(2, 2**16, log_start).decode("utf-8", "replace")
     except OSError:
         return ""
-    found = re.findall(r"error loading model: (.{1,300})", text)
-    return str(found[-1]) if found else ""
+    found = re.search(r"error loading model: (.{1,300})", text)
+    if found is None and "chat template" in text:
+        found = re.search(r"(?:^Error|_init: error): (.{1,300})", text, re.MULTILINE)
+        return f"its chat template is broken ({found[1] if found else 'see the log'})"
+    return found[1] if found else ""
 
 
 def _refusal(answer: Event) -> EngineError:
