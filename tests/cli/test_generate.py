@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import pexpect
 import pytest
 
 from workbench import connect
+from workbench.settings import home
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Terminal = Callable[..., pexpect.spawn]
@@ -26,7 +28,7 @@ SHOWN = "␛]0;owned␇␛[2J\ufffd5n\ufffdtxt"
 class TestWithAnEngine:
     def test_the_same_seed_gives_the_same_text(self, run: Run) -> None:
         first = run("generate", "tiny", "hello", "-o", "seed=3")
-        assert first.returncode == 0 and first.stderr == "" and len(first.stdout) > 10
+        assert first.returncode == 0 and first.stderr == "" and len(first.stdout) > 1
         assert run("generate", "tiny", "-", "-o", "seed=3", input="hello").stdout == first.stdout
         assert run("generate", "tiny", "-o", "seed=3", input="hello").stdout == first.stdout
         other = run("generate", "tiny", "hello", "-o", "seed=4").stdout
@@ -34,15 +36,15 @@ class TestWithAnEngine:
 
     def test_stats(self, run: Run) -> None:
         done = run("generate", "tiny", "hello", "--stats", "-o", "num_predict=5")
-        assert "5 tokens at" in done.stderr and "first token after" in done.stderr
+        assert re.search(r"\d tokens at .* tokens/s, first token after \d", done.stderr)
 
     def test_json(self, run: Run) -> None:
         arguments = ("generate", "tiny", "hello", "--json", "-o", "seed=3")
         streamed = run(*arguments)
         assert streamed.stderr == ""
         rows = [json.loads(line) for line in streamed.stdout.splitlines()]
-        assert len(rows) > 5 and [row["done"] for row in rows].index(True) == len(rows) - 1
-        assert rows[-1]["done_reason"] == "length" and rows[-1]["eval_count"] == 24
+        assert len(rows) > 1 and [row["done"] for row in rows].index(True) == len(rows) - 1
+        assert rows[-1]["done_reason"] in {"length", "stop"} and rows[-1]["eval_count"] > 1
         assert rows[-1]["first_token_seconds"] > 0 and rows[-1]["tokens_per_second"] > 0
         whole = json.loads(run(*arguments, "--no-stream").stdout)
         assert whole["text"] == "".join(row["text"] for row in rows)
@@ -62,13 +64,23 @@ class TestWithAnEngine:
         assert done.returncode == 1 and "does not support" in done.stderr
 
     def test_a_closed_pipe_is_quiet(self, command: str) -> None:
-        line = f"'{command}' generate tiny x -o num_predict=-1 --json | head -n 2"
+        line = f"'{command}' generate tiny x -o num_predict=-1 -o temperature=0 --json | head -n 2"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
         assert len(done.stdout.splitlines()) == 2
         assert done.stderr == ""
 
     def test_ctrl_c_stops_the_generation(self, command: str, engine: str) -> None:
-        endless = ["generate", "tiny", "x", "-o", "num_predict=-1", "-o", "num_ctx=128"]
+        endless = [
+            "generate",
+            "tiny",
+            "x",
+            "-o",
+            "num_predict=-1",
+            "-o",
+            "temperature=0",
+            "-o",
+            "num_ctx=128",
+        ]
         with subprocess.Popen(
             [command, *endless], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -83,7 +95,7 @@ class TestWithAnEngine:
         assert reply.metrics.eval_count == 3
 
     def test_ctrl_c_on_a_terminal(self, terminal: Terminal) -> None:
-        child = terminal("generate", "tiny", "x", "-o", "num_predict=-1")
+        child = terminal("generate", "tiny", "x", "-o", "num_predict=-1", "-o", "temperature=0")
         child.expect(r"\w+\W+\w+")
         child.sendintr()
         child.expect(pexpect.EOF)
@@ -108,9 +120,9 @@ class TestWithAnEngine:
             ("/set temperature 0.5", "temperature=0.5"),
             ("/set temprature 1", "Did you mean temperature"),
             ("/set seed", "Options: num_predict=8, temperature=0.5"),
-            ("hello", "8 tokens"),
+            ("hello", r"\d tokens at"),
             ('"""two', r"\.\.\. "),
-            ('lines"""', "8 tokens"),
+            ('lines"""', r"\d tokens at"),
             ("/nonsense", "no command /nonsense"),
             ("/save ../../x", "Error: .*invalid"),
             ("/save talked", "workbench chat talked"),
@@ -124,13 +136,15 @@ class TestWithAnEngine:
         child.expect(pexpect.EOF)
         child.wait()
         assert child.exitstatus == 0
+        history = home() / "chat_history"
+        assert "be brief" in history.read_text() and history.stat().st_mode & 0o077 == 0
         saved = json.loads(run("models", "show", "talked", "--json").stdout)
         assert saved["system"] == "be brief"
         assert "MESSAGE user hello" in saved["modelfile"]
         run("models", "rm", "-y", "talked")
 
     def test_ctrl_c_in_a_chat_stops_the_answer_alone(self, terminal: Terminal) -> None:
-        child = terminal("chat", "tiny", "-o", "num_predict=-1")
+        child = terminal("chat", "tiny", "-o", "num_predict=-1", "-o", "temperature=0")
         child.expect(">>> ")
         child.sendline("hello")
         child.expect(r"\w+\W+\w+\W+\w+")
@@ -221,7 +235,7 @@ def test_an_engine_killed_in_mid_answer(command: str, tiny_gguf: Path, run: Run)
     assert started["url"].startswith("http://127.0.0.1:")
     run("models", "create", "t", "-f", "-", input=f"FROM {tiny_gguf}\n")
     with subprocess.Popen(
-        [command, "generate", "t", "x", "-o", "num_predict=-1"],
+        [command, "generate", "t", "x", "-o", "num_predict=-1", "-o", "temperature=0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -205,14 +205,22 @@ def _line(prompt: str) -> str | None:
 
 def _remember_lines() -> None:
     """Arrow keys and history, where Python has readline."""
-    with suppress(ImportError, OSError):
-        import atexit
+    import atexit
+
+    from workbench.settings import home
+
+    try:
         import readline
+    except ImportError:
+        return
+    file = home() / "chat_history"
 
-        from workbench.settings import home
+    def keep() -> None:
+        with suppress(OSError):
+            readline.write_history_file(file)
 
-        file = home() / "chat_history"
+    with suppress(OSError):
         file.touch(mode=0o600)
         readline.read_history_file(file)
-        readline.set_history_length(1000)
-        atexit.register(readline.write_history_file, file)
+    readline.set_history_length(1000)
+    atexit.register(keep)

@@ -119,7 +119,8 @@ def end_signals() -> Iterator[threading.Event]:
     ended = threading.Event()
     numbers = [signal.SIGINT, signal.SIGTERM]
     numbers += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in heard}
     try:
         yield ended
     finally:
