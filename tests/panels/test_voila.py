@@ -64,6 +64,10 @@ def test_files_are_neither_listed_nor_served(url: str, path: str) -> None:
     assert "secret\n" not in answer.text and answer.text != "secret"
 
 
+def test_it_says_that_it_is_up(url: str) -> None:
+    assert httpx.get(url + "/alive").text == "alive"
+
+
 def test_a_foreign_host_name_is_refused(url: str) -> None:
     assert httpx.get(url + "/", headers={"Host": "evil.example"}).status_code == 403
     kernel = "/api/kernels/00000000-0000-0000-0000-000000000000"

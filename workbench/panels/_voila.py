@@ -18,11 +18,8 @@ from typing import Any
 
 HOME = "00_home.ipynb"
 FOLDER = Path(__file__).parent
-EXTENSIONS = (
-    "@jupyter-widgets/jupyterlab-manager",
-    "@voila-dashboards/widgets-manager8",
-    "anywidget",
-)
+EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+EXTENSIONS += ["anywidget"]
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -60,7 +57,7 @@ def settings_of(host: str) -> dict[str, Any]:
             "allow_template_override": "NO",
             "allow_theme_override": "NO",
             "preheat_kernel": True,
-            "extension_allowlist": list(EXTENSIONS),
+            "extension_allowlist": EXTENSIONS,
             "file_allowlist": [],
             "show_tracebacks": True,  # our users are the authors; nothing is swallowed
         },
@@ -70,9 +67,14 @@ def settings_of(host: str) -> dict[str, Any]:
 
 def application() -> type[Any]:
     """Voila's application, changed as the module says."""
+    from tornado.web import RequestHandler
     from traitlets.config import Config
     from voila.app import Voila
     from voila.tornado.handler import TornadoVoilaHandler
+
+    class Alive(RequestHandler):
+        def get(self) -> None:  # to see that the server is up, without using up a kernel
+            self.finish("alive")
 
     class Dashboards(Voila):  # type: ignore[misc]
         def initialize(self, argv: list[str] | None = None) -> None:
@@ -97,7 +99,8 @@ def application() -> type[Any]:
             page = rf"{self.server_url}voila/render/([\w-]+\.ipynb)"
             home = (self.server_url, TornadoVoilaHandler, {**options, "notebook_path": HOME})
             kept = [entry for entry in found if not shut.search(str(entry[0]))]
-            return [home, (page, TornadoVoilaHandler, options), *kept]
+            alive = (rf"{self.server_url}alive", Alive)
+            return [home, alive, (page, TornadoVoilaHandler, options), *kept]
 
     return Dashboards
 
