@@ -92,8 +92,9 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
 def memory_shape(load: Settings) -> Shape:
     """The part of a child's settings that memory depends on."""
     return Shape(
-        load.num_ctx, load.parallel, load.num_batch, load.cache_type, load.prompt_cache_mib
-    )
+        load.num_ctx, load.parallel, load.num_batch, load.cache_type, load.prompt_cache_mib,
+        load.use_mmap,
+    )  # fmt: skip
 
 
 @cache

@@ -4,7 +4,8 @@
 
 - KV cache: 2 · layers · KV heads · head size · tokens · bytes per value, summed over layers
   (some models give the heads per layer; the larger value is taken for all).
-- Repacked: on a CPU llama.cpp keeps a second, rearranged copy of tensors of these types.
+- Repacked: on a CPU llama.cpp rearranges tensors of these types; beside a mapped file that
+  is a second copy, otherwise it replaces the first.
 - Compute buffers: logits and activations of one batch, 32-bit.
 
 An estimate errs on the large side: recurrent and sliding-window models need less than this.
@@ -24,7 +25,7 @@ from workbench.errors import NotEnoughMemory, SettingsError
 from workbench.gguf import Header
 from workbench.hardware import memory
 
-PROCESS_BYTES = 60 * 2**20  # Python, llama.cpp and its allocator, without a model
+PROCESS_BYTES = 45 * 2**20  # Python, llama.cpp and its allocator, without a model
 _BYTES_PER_VALUE = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _REPACKED = {"Q4_0", "Q4_K", "Q2_K", "Q5_K", "Q6_K", "IQ4_NL", "Q8_0"}
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -39,6 +40,7 @@ class Shape:
     num_batch: int
     cache_type: str
     prompt_cache_mib: int
+    use_mmap: bool
 
 
 def kv_cache_bytes(header: Header, tokens: int, cache_type: str = "f16") -> int:
@@ -55,7 +57,9 @@ def kv_cache_bytes(header: Header, tokens: int, cache_type: str = "f16") -> int:
 def needed_bytes(header: Header, shape: Shape) -> int:
     """Resident bytes that a child with this model will take at most, as estimated."""
     weights = sum(tensor.bytes for tensor in header.tensors)
-    repacked = sum(t.bytes for t in header.tensors if t.type in _REPACKED and len(t.shape) > 1)
+    repacked = 0
+    if shape.use_mmap:
+        repacked = sum(t.bytes for t in header.tensors if t.type in _REPACKED)
     vocabulary = max((t.shape[-1] for t in header.tensors if "token_embd" in t.name), default=0)
     width = _largest(header.get("embedding_length"), 0)
     inner = _largest(header.get("feed_forward_length"), 4 * width)
