@@ -185,7 +185,8 @@ def test_an_engine_that_was_killed(engine: str) -> None:
     assert verdict(found, "model files") is True, "no stored model is lost"
 
 
-def test_an_engine_that_hangs(engine: str) -> None:
+def test_an_engine_that_hangs(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.engines._find.ANSWER", 1.0)  # seconds; two are waited for
     status = engine_status()
     assert status is not None
     os.kill(status.pid, signal.SIGSTOP)
