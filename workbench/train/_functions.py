@@ -1,7 +1,9 @@
 """Functions found in sources: the name, the call, the first sentence of the docstring, the code.
 
 They are the answers from which chat turns are made (`_turns.py`). Only those of a size that fits
-into a turn, without decorators, as they would stand in a file of their own.
+into a turn, without decorators, as they would stand in a file of their own. Of a docstring the
+first sentence is kept: the question repeats it, and a model that sees that in every turn soon
+learns to take its answer's words from the question.
 """
 
 from __future__ import annotations
@@ -15,19 +17,19 @@ from dataclasses import dataclass
 
 from workbench.train._corpus import Source
 
-_LINES = range(2, 33)
-_CHARACTERS = range(60, 1100)
+_LINES = range(2, 31)
+_CHARACTERS = range(50, 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function. `docstring` is its first sentence, "" without one; `bare` lacks it."""
+    """One function. `docstring` is its first sentence, "" when there is none."""
 
     name: str
     call: str  # name(arguments)
     docstring: str
-    code: str
-    bare: str  # the code without its docstring
+    code: str  # with the docstring cut to that sentence
+    bare: str  # without it
 
 
 def functions(sources: Iterable[Source]) -> Iterator[Function]:
@@ -35,8 +37,8 @@ def functions(sources: Iterable[Source]) -> Iterator[Function]:
     seen: set[str] = set()
     for source in sources:
         for function in _of(source):
-            if function.code not in seen:
-                seen.add(function.code)
+            if function.bare not in seen:
+                seen.add(function.bare)
                 yield function
 
 
@@ -57,19 +59,24 @@ def _of(source: Source) -> Iterator[Function]:
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> Function | None:
     first, last = node.lineno - 1, node.end_lineno or node.lineno
-    code = textwrap.dedent("\n".join(lines[first:last]))
-    if last - first not in _LINES or len(code) not in _CHARACTERS or node.name.startswith("__"):
-        return None
-    if not code.startswith(("def ", "async def ")):  # after a decorator or a `;` on its line
-        return None
+    words = ast.get_docstring(node) or ""
+    sentence = _first_sentence(words)
     method = "self" in [argument.arg for argument in node.args.args]
-    sentence, bare = _first_sentence(ast.get_docstring(node) or ""), code
-    if method and not sentence:
+    if node.name.startswith("__") or (method and not sentence):
         return None  # without its class and without a word it teaches nothing about asking
-    if sentence and len(node.body) > 1:
-        head = node.body[0]
-        kept = lines[first : head.lineno - 1] + lines[head.end_lineno or head.lineno : last]
-        bare = textwrap.dedent("\n".join(kept))
+    body = node.body[1:] if words else node.body
+    if not body or (words and body[0].lineno == node.body[0].lineno):
+        return None
+    begin = node.body[0].lineno - 1
+    head = lines[first:begin]
+    rest = lines[(node.body[0].end_lineno or begin) if words else begin : last]
+    bare = textwrap.dedent("\n".join([*head, *rest])).rstrip()
+    if len(bare.split("\n")) not in _LINES or len(bare) not in _CHARACTERS:
+        return None
+    if not head or not bare.startswith(("def ", "async def ")):
+        return None  # all on one line, or after a `;`
+    documented = [*head, f'{" " * node.body[0].col_offset}"""{sentence}."""', *rest]
+    code = textwrap.dedent("\n".join(documented)).rstrip() if sentence else bare
     return Function(node.name, f"{node.name}({_arguments(node)})", sentence, code, bare)
 
 
@@ -83,4 +90,5 @@ def _first_sentence(docstring: str) -> str:
     """The first sentence on one line without its full stop; "" when it says too little."""
     paragraph = " ".join(docstring.split("\n\n")[0].split())
     sentence = re.split(r"(?<=[a-z)\]'`])\. ", paragraph)[0].rstrip(".")
-    return sentence if 12 <= len(sentence) <= 160 and " " in sentence else ""
+    plain = " " in sentence and not set(sentence) & set('\\"')
+    return sentence if 12 <= len(sentence) <= 160 and plain else ""

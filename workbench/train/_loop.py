@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from workbench.jobs import JobContext
 
 _STEP_TOKENS = 4096
-_TURNS_FIRST, _TURNS_LAST = 0.15, 0.6  # share of turns in a step, at the beginning and the end
+_TURNS_FIRST, _TURNS_LAST = 0.25, 0.75  # share of turns in a step, at the beginning and the end
 _SHORT_ROWS = 0.75  # of the budget: rows are cut in half, the rest learns to look far back
 _CHECKPOINT_SECONDS, _REPORT_SECONDS = 20.0, 1.0
 _PLAIN = ("precision", "step", "tokens", "elapsed", "drawn", "recent")  # what a Run counts

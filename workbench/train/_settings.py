@@ -24,7 +24,7 @@ class Settings:
 
     minutes: float = 3.0  # for all of it, from the call to the first answers
     steps: int | None = None  # instead of minutes: exactly so many updates
-    depth: int = 4  # layers
+    depth: int = 3  # layers
     vocab_size: int = 4096
     context: int = 512  # tokens that the model can look at
     seed: int = 0

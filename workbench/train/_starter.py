@@ -71,7 +71,7 @@ def build_starter(
     name: str = "starter",
     minutes: float = 3.0,
     steps: int | None = None,
-    depth: int = 4,
+    depth: int = 3,
     vocab_size: int = 4096,
     context: int = 512,
     seed: int = 0,
@@ -204,7 +204,7 @@ def _parameters(settings: Settings) -> dict[str, Any]:
         "num_predict": settings.context // 2,
         "temperature": 0.4,
         "top_p": 0.9,
-        "repeat_penalty": 1.05,
+        "repeat_penalty": 1.1,
         "stop": [TURN_END],
     }
 

@@ -20,7 +20,7 @@ from workbench.train._functions import Function
 from workbench.types import Message
 
 SYSTEM = "You are a helpful assistant that writes Python."
-_SMALL_TALK_SHARE, _SYSTEM_SHARE, _EXPLAIN_SHARE = 0.04, 0.1, 0.1
+_SMALL_TALK_SHARE, _GAP_SHARE, _EXPLAIN_SHARE, _SYSTEM_SHARE = 0.12, 0.1, 0.08, 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,9 @@ def examples(found: Iterable[Function], seed: int) -> Iterator[Example]:
     for function in ordered:
         if chance.random() < _SMALL_TALK_SHARE:
             yield _small_talk(chance)
-        if chance.random() < 0.15:
+        if chance.random() < _GAP_SHARE:
             yield _gap(function, chance)
-        if function.docstring or chance.random() < 0.5:
-            yield _turns(function, chance)
+        yield _turns(function, chance)
 
 
 def _turns(function: Function, chance: random.Random) -> tuple[Message, ...]:
@@ -55,7 +54,7 @@ def _turns(function: Function, chance: random.Random) -> tuple[Message, ...]:
         question, answer = f"{ask}\n{_fenced(function.bare)}", f"{function.docstring}."
     else:
         question = chance.choice(_DOCUMENTED if function.docstring else _NAMED)(function, chance)
-        answer = _fenced(function.bare if chance.random() < 0.4 else function.code)
+        answer = _fenced(function.code)
     return _chat(question, answer, chance)
 
 
@@ -96,8 +95,11 @@ def _sentence(function: Function, _: random.Random) -> str:
 
 def _write_that(function: Function, chance: random.Random) -> str:
     verb = chance.choice(["Write a function to", "Write a Python function to", "How do I"])
-    wish = function.docstring[0].lower() + function.docstring[1:]
-    return f"{verb} {wish}{'?' if verb == 'How do I' else '.'}"
+    first, rest = function.docstring.split(" ", 1)
+    first = first.lower()
+    if first.endswith("s") and not first.endswith("ss"):  # "Returns" as well as "Return"
+        first = first[:-1]
+    return f"{verb} {first} {rest}{'?' if verb == 'How do I' else '.'}"
 
 
 def _write_named(function: Function, chance: random.Random) -> str:
@@ -122,8 +124,8 @@ def _begin(function: Function, chance: random.Random) -> str:
     lines = function.code.split("\n")
     if chance.random() < 0.3:
         return lines[0][: lines[0].index("(") + 1]
-    return "\n".join(lines[: chance.choice([1, 1, len(lines) // 2])])
+    return "\n".join(lines[: chance.choice([1, 1, 1, len(lines) // 2])])
 
 
-_DOCUMENTED: list[Question] = [_sentence, _write_that, _write_that, _write_named, _begin]
+_DOCUMENTED: list[Question] = [_sentence, _write_that, _write_that, _write_named, _begin, _begin]
 _NAMED: list[Question] = [_write_call, _write_words, _begin]
