@@ -36,7 +36,7 @@ def convert_adapter(
     tensors = _pairs(tensors_of(folder, prefix="adapter_model"), settings, config, family)
     with new_file(out, family.architecture, "adapter", dtype, folder) as writer:
         writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", _alpha(settings))
+        writer.add_float32("adapter.lora.alpha", settings.number("lora_alpha"))
         write_tensors(writer, tensors, DTYPES[dtype], progress)
     return out
 
@@ -44,6 +44,8 @@ def convert_adapter(
 def _check_kind(settings: Config) -> None:
     if settings.get("peft_type") != "LORA":
         raise GGUFError(f"An adapter of the kind {settings.get('peft_type')!r} is not supported.")
+    if not 0 < settings.number("lora_alpha") < 1e9:
+        raise GGUFError("adapter_config.json: lora_alpha must be a positive number.")
     for key, words in {
         "use_dora": "DoRA",
         "modules_to_save": "whole trained modules (modules_to_save)",
@@ -54,13 +56,6 @@ def _check_kind(settings: Config) -> None:
             raise GGUFError(f"An adapter with {words} is not supported. Merge it into its model.")
     if settings.get("bias", "none") != "none":
         raise GGUFError("An adapter with trained biases is not supported. Merge it into its model.")
-
-
-def _alpha(settings: Config) -> float:
-    alpha = settings.number("lora_alpha")
-    if not 0 < alpha < 1e9:
-        raise GGUFError(f"adapter_config.json: lora_alpha must be positive, not {alpha:g}.")
-    return alpha
 
 
 def _base(base: Path) -> tuple[Config, Family]:

@@ -21,9 +21,19 @@ from numpy.typing import NDArray
 from workbench.errors import GGUFError
 
 Floats = NDArray[np.float32]
+DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+)
+"""What Python raises when foreign JSON or numbers are not what they should be."""
 _MAX_JSON = 1 << 27  # bytes; the largest tokenizer.json have 35 MB
 _PART = 1 << 22  # numbers that are converted at a time
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +159,23 @@ def _tensors_in(file: Path) -> dict[str, Lazy]:
     }
 
 
+def widened(stored: NDArray[Any], dtype: str) -> Floats:
+    """Stored numbers as float32; a bfloat16 is the upper half of one."""
+    if dtype == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(stored, dtype=np.float32)
+
+
 def _lazy(file: Path, start: int, name: str, info: Mapping[str, Any]) -> Lazy:
     shape, dtype = tuple(info["shape"]), info["dtype"]
     begin = start + info["data_offsets"][0]
 
     def read(first: int, last: int | None) -> Floats:
-        if dtype not in _DTYPES:
+        if dtype not in STORED:
             raise GGUFError(
                 f"{file}: tensor {name!r} is stored as {dtype}, which is not supported. "
                 "Save the model in float32, float16 or bfloat16."
             )
-        raw = np.memmap(file, _DTYPES[dtype], "r", begin, shape)[first:last]
-        if dtype == "BF16":  # the upper half of a float32
-            return (raw.astype(np.uint32) << 16).view(np.float32)
-        return np.asarray(raw, dtype=np.float32)
+        return widened(np.memmap(file, STORED[dtype], "r", begin, shape)[first:last], dtype)
 
     return Lazy(shape, read)

@@ -7,7 +7,6 @@ stay float32, as llama.cpp wants them.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
 from workbench.gguf._api import Progress
-from workbench.gguf._checkpoint import Config, Lazy, read_json, tensors_of
+from workbench.gguf._checkpoint import DAMAGE, Config, Lazy, read_json, tensors_of
 from workbench.gguf._families import Family, family_of
 from workbench.gguf._header import file_type_number
 from workbench.gguf._output import replacing
@@ -69,22 +68,18 @@ def new_file(
 
     Numbers in `folder` that lead nowhere (a factor of -1, ...) become a GGUFError.
     """
+    if dtype not in DTYPES:
+        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
     with replacing(out) as temporary:
         writer = GGUFWriter(temporary, architecture)
         try:
             writer.add_type(content)
-            writer.add_file_type(file_type_number(_known(dtype)))
+            writer.add_file_type(file_type_number(DTYPES[dtype]))
             yield writer
-        except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
+        except DAMAGE as error:
             raise GGUFError(f"{folder} has settings that make no sense ({error}).") from error
         finally:
             writer.close()
-
-
-def _known(dtype: str) -> str:
-    if dtype not in DTYPES:
-        raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
-    return DTYPES[dtype]
 
 
 def _name(folder: Path, config: Config, vocabulary: Vocabulary) -> str:

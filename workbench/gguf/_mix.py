@@ -12,8 +12,6 @@ importance matrices, the Falcon architecture's exceptions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from workbench.errors import GGUFError
 from workbench.gguf._header import Header, TensorInfo
@@ -33,17 +31,18 @@ _KEPT = re.compile(
 _VALUES = re.compile(r"attn_(v|qkv|kv_b)\.weight")
 
 
-@dataclass(frozen=True)
 class _Model:
     """What the rules ask about the whole file."""
 
-    architecture: str
-    layers: int
-    heads: int
-    kv_heads: int
-    experts: int
-    value_tensors: int
-    tied: bool
+    def __init__(self, header: Header) -> None:
+        self.architecture = header.architecture
+        self.layers = _integer(header, "block_count")
+        self.heads = _integer(header, "attention.head_count")
+        self.kv_heads = _integer(header, "attention.head_count_kv", self.heads)
+        self.experts = _integer(header, "expert_count")
+        names = [tensor.name for tensor in header.tensors]
+        self.value_tensors = sum(bool(_VALUES.search(name)) for name in names)
+        self.tied = "output.weight" not in names
 
     @property
     def is_70b(self) -> bool:
@@ -56,7 +55,7 @@ def tensor_types(header: Header, mix: str) -> dict[str, str]:
     """The type of each tensor, by name, in the mix; GGUFError for an unknown mix."""
     if mix not in BASES:
         raise GGUFError(f"{mix!r} is not a quantisation. Use one of {', '.join(QUANTISATIONS)}.")
-    model = _model(header)
+    model = _Model(header)
     values = downs = 0
     types = {}
     for tensor in sorted(header.tensors, key=lambda one: (_layer(one.name), one.name)):
@@ -80,27 +79,10 @@ def may_change(tensor: TensorInfo) -> bool:
     )
 
 
-def _model(header: Header) -> _Model:
-    heads = _integer(header, "attention.head_count")
-    return _Model(
-        architecture=header.architecture,
-        layers=_integer(header, "block_count"),
-        heads=heads,
-        kv_heads=_integer(header, "attention.head_count_kv", heads),
-        experts=_integer(header, "expert_count"),
-        value_tensors=_count(header.tensors, _VALUES),
-        tied=all(tensor.name != "output.weight" for tensor in header.tensors),
-    )
-
-
 def _integer(header: Header, key: str, default: int = 0) -> int:
     """A number of the metadata; the default for an array (one number for each layer)."""
     value = header.get(key, default)
     return value if isinstance(value, int) else default
-
-
-def _count(tensors: Iterable[TensorInfo], pattern: re.Pattern[str]) -> int:
-    return sum(bool(pattern.search(tensor.name)) for tensor in tensors)
 
 
 def _layer(name: str) -> int:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
 from workbench.gguf._api import Progress
+from workbench.gguf._checkpoint import STORED, widened
 from workbench.gguf._header import Header, TensorInfo, file_type_number
 from workbench.gguf._mix import FLOATS, may_change, tensor_types
 from workbench.gguf._output import replacing
@@ -28,7 +29,6 @@ from workbench.gguf._reader import read_header
 
 _CHUNK = 1 << 21  # numbers that one thread works on at a time: 8 MB of float32
 _REPLACED = {"general.file_type", "general.quantization_version"}
-_STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def quantise(source: Path, out: Path, kind: str, progress: Progress | None) -> Path:
@@ -122,24 +122,16 @@ def _pieces(
         return
     width = tensor.shape[0]
     rows = tensor.elements // width
-    data = np.memmap(source, _STORED[tensor.type], "r", start, (rows, width))
+    data = np.memmap(source, STORED[tensor.type], "r", start, (rows, width))
     step = max(1, _CHUNK // width)
 
     def work(first: int) -> tuple[bytes, int]:
-        values = _floats(data[first : first + step], tensor)
+        values = np.ascontiguousarray(widened(data[first : first + step], tensor.type))
+        if not np.isfinite(values).all():
+            raise GGUFError(f"The tensor {tensor.name!r} holds values that are not finite numbers.")
         return _quantised(values, kind), values.size
 
     yield from pool.map(work, range(0, rows, step))
-
-
-def _floats(stored: NDArray[np.generic], tensor: TensorInfo) -> NDArray[np.float32]:
-    if tensor.type == "BF16":
-        values = (stored.astype(np.uint32) << 16).view(np.float32)
-    else:
-        values = np.ascontiguousarray(stored, dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise GGUFError(f"The tensor {tensor.name!r} holds values that are not finite numbers.")
-    return values
 
 
 def _quantised(values: NDArray[np.float32], kind: str) -> bytes:

@@ -31,20 +31,12 @@ MAX_ALIGNMENT = 1 << 16
 SHORT = 256  # elements of an array that is kept in any case
 
 _STRING, _ARRAY = 8, 9
-_SCALARS = {
-    0: ("uint8", "B"),
-    1: ("int8", "b"),
-    2: ("uint16", "H"),
-    3: ("int16", "h"),
-    4: ("uint32", "I"),
-    5: ("int32", "i"),
-    6: ("float32", "f"),
-    7: ("bool", "?"),
-    10: ("uint64", "Q"),
-    11: ("int64", "q"),
-    12: ("float64", "d"),
+_CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"} | {
+    10: "Q",
+    11: "q",
+    12: "d",
 }
-_ONE = {kind: struct.Struct("<" + code) for kind, (_, code) in _SCALARS.items()}
+_ONE = {kind: struct.Struct("<" + code) for kind, code in _CODES.items()}
 _U64 = struct.Struct("<Q")
 
 
@@ -91,15 +83,8 @@ class _Parser:
         data_offset = -(-self.at // alignment) * alignment
         tensors = tuple(_sized(self, *one) for one in raw)
         self.check_layout(tensors, data_offset, alignment)
-        return Header(
-            version=version,
-            metadata=metadata,
-            tensors=tensors,
-            alignment=alignment,
-            data_offset=data_offset,
-            size=self.source.size,
-            spans=spans,
-        )
+        size = self.source.size
+        return Header(version, metadata, tensors, alignment, data_offset, size, spans)
 
     # Bytes
 
@@ -117,9 +102,6 @@ class _Parser:
         start = self.need(count)
         self.at += count
         return self._buffer[start : start + count]
-
-    def skip(self, count: int) -> None:
-        self.at += self.within(count)
 
     def number(self, kind: int) -> Any:
         packer = _ONE[kind]
@@ -161,25 +143,25 @@ class _Parser:
         return self.number(kind)
 
     def array(self, key: str) -> Any:
+        from gguf import GGUFValueType
+
         kind, count = self.number(4), self.number(10)
         keep = self.arrays or count <= SHORT
-        values: list[Any] | None
+        values: list[Any] | None = None
         if kind == _STRING:
-            name, values = "string", self.strings(key, count, keep)
-        elif kind in _SCALARS:
-            name, code = _SCALARS[kind]
-            size = count * _ONE[kind].size
-            if keep and count > MAX_KEPT:
-                raise self.fail(f"{key!r} claims {count} numbers")
-            if keep:
-                values = list(struct.unpack(f"<{count}{code}", self.take(self.within(size))))
-            else:
-                values = None
-                self.skip(size)
-        else:
+            values = self.strings(key, count, keep)
+        elif kind not in _CODES:
             raise self.fail(f"{key!r} is an array of the unsupported type {kind}")
+        elif not keep:
+            self.at += self.within(count * _ONE[kind].size)
+        elif count > MAX_KEPT:
+            raise self.fail(f"{key!r} claims {count} numbers")
+        else:
+            data = self.take(count * _ONE[kind].size)
+            values = list(struct.unpack(f"<{count}{_CODES[kind]}", data))
         if self.arrays:
             return values
+        name = GGUFValueType(kind).name.lower()
         return Array(name, count, None if values is None else tuple(values))
 
     def within(self, size: int) -> int:

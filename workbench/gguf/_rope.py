@@ -91,10 +91,9 @@ def _add_yarn(writer: GGUFWriter, rope: Config, config: Config) -> None:
     factor = rope.number("factor")
     _add_scaling(writer, "yarn", factor)
     writer.add_rope_scaling_orig_ctx_len(trained)
-    if "beta_fast" in rope:
-        writer.add_rope_scaling_yarn_beta_fast(rope.number("beta_fast"))
-    if "beta_slow" in rope:
-        writer.add_rope_scaling_yarn_beta_slow(rope.number("beta_slow"))
+    for key in ("beta_fast", "beta_slow"):
+        if rope.get(key) is not None:
+            writer.add_float32(f"{writer.arch}.rope.scaling.yarn_{key}", rope.number(key))
     if rope.get("attention_factor") is not None:
         usual = 0.1 * math.log(factor) + 1  # llama.cpp multiplies by this by itself
         writer.add_rope_scaling_attn_factors(rope.number("attention_factor") / usual)

@@ -1,8 +1,8 @@
 """Read a SentencePiece `tokenizer.model`: the few fields of its protobuf that matter here.
 
 ModelProto: pieces = 1 {piece = 1, score = 2, type = 3}, trainer_spec = 2 {model_type = 3},
-normalizer_spec = 3 {precompiled_charsmap = 2, add_dummy_prefix = 3,
-remove_extra_whitespaces = 4}. The wire format is checked as it is read.
+normalizer_spec = 3 {add_dummy_prefix = 3, remove_extra_whitespaces = 4}. The wire format is
+checked as it is read. Only BPE: Unigram models come with a tokenizer.json.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 from gguf import TokenType as Kind
 
 from workbench.errors import GGUFError
+from workbench.gguf._checkpoint import DAMAGE
 from workbench.gguf._vocabulary import Piece, Vocabulary
 
 _MAX_SIZE = 1 << 27
-_UNIGRAM = 1
+_UNIGRAM, _BPE = 1, 2
 
 
 def read_sentencepiece(path: Path) -> Vocabulary:
@@ -29,34 +30,30 @@ def read_sentencepiece(path: Path) -> Vocabulary:
         return _vocabulary(path.read_bytes())
     except OSError as error:
         raise GGUFError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, IndexError, struct.error, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise GGUFError(f"{path} is not a SentencePiece model.") from error
 
 
 def _vocabulary(data: bytes) -> Vocabulary:
     pieces: list[Piece] = []
-    model_type, charsmap = _UNIGRAM, b""
-    prefix, squeeze = True, True
+    flags = {"add_space_prefix": True, "remove_extra_whitespaces": True}
     for number, value in _fields(data):
         if number == 1:
             pieces.append(_piece(value))
-        elif number == 2:
-            model_type = next((v for n, v in _fields(value) if n == 3), _UNIGRAM)
+        elif number == 2 and dict(_fields(value)).get(3, _UNIGRAM) != _BPE:
+            raise GGUFError("A Unigram tokenizer.model is not supported, but tokenizer.json is.")
         elif number == 3:
-            for inner, setting in _fields(value):
-                charsmap = bytes(setting) if inner == 2 else charsmap
-                prefix = bool(setting) if inner == 3 else prefix
-                squeeze = bool(setting) if inner == 4 else squeeze
+            settings = dict(_fields(value))
+            flags["add_space_prefix"] = bool(settings.get(3, True))
+            flags["remove_extra_whitespaces"] = bool(settings.get(4, True))
     if not pieces:
         raise ValueError("no pieces")
-    unigram = model_type == _UNIGRAM
     return Vocabulary(
-        model="t5" if unigram else "llama",
+        model="llama",
         pre="default",
         pieces=dict(enumerate(pieces)),
-        flags={"add_space_prefix": prefix, "remove_extra_whitespaces": squeeze},
-        adds={} if unigram else {"bos": True},  # the convention of Llama's and Mistral's
-        charsmap=charsmap if unigram else b"",
+        flags=flags,
+        adds={"bos": True},  # the convention of Llama's and Mistral's
     )
 
 

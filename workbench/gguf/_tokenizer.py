@@ -5,7 +5,7 @@
     BPE, byte fallback    llama               the pair whose union has the best score is joined
     Unigram               t5                  the best sum of scores
     WordPiece             bert                the longest match in each word
-    tokenizer.model       llama or t5         SentencePiece's own file, when it is all there is
+    tokenizer.model       llama               SentencePiece's own file, when it is all there is
 
 SentencePiece's BPE has scores where tokenizer.json has merges: a token's score is minus the
 place of the first merge that makes it, which orders joins as the merges do.
@@ -22,7 +22,7 @@ from gguf import GGUFWriter, SpecialVocab
 from gguf import TokenType as Kind
 
 from workbench.errors import GGUFError
-from workbench.gguf._checkpoint import read_json
+from workbench.gguf._checkpoint import DAMAGE, read_json
 from workbench.gguf._pretokenizers import pretokenizer_name
 from workbench.gguf._sentencepiece import read_sentencepiece
 from workbench.gguf._vocabulary import Piece, Vocabulary
@@ -54,7 +54,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         tokenizer = read_json(folder / "tokenizer.json")
         try:
             return _from_json(tokenizer)
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        except DAMAGE as error:
             raise GGUFError(f"{folder / 'tokenizer.json'} is damaged ({error!r}).") from error
     if (folder / "tokenizer.model").is_file():
         return read_sentencepiece(folder / "tokenizer.model")
@@ -195,13 +195,10 @@ def _phantom(piece: Piece, prefix: str) -> str:
 
 def _add_special(writer: GGUFWriter, folder: Path, rows: int, vocabulary: Vocabulary) -> None:
     """Ids of the special tokens, whether they surround a text, and the chat template."""
-    try:
-        kinds = ("bos", "eos", "unk", "sep", "pad", "mask")
-        special = SpecialVocab(folder, n_vocab=rows, special_token_types=kinds)
-        for name in ("bos", "eos"):
-            special.add_special_token.setdefault(name, vocabulary.adds.get(name, False))
-        if vocabulary.model == "bert":  # [CLS] text [SEP] is the rule there, without flags
-            special.add_special_token = {}
-        special.add_to_gguf(writer, quiet=True)
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OSError) as error:
-        raise GGUFError(f"{folder}: its special tokens are unreadable ({error!r}).") from error
+    kinds = ("bos", "eos", "unk", "sep", "pad", "mask")
+    special = SpecialVocab(folder, n_vocab=rows, special_token_types=kinds)
+    for name in ("bos", "eos"):
+        special.add_special_token.setdefault(name, vocabulary.adds.get(name, False))
+    if vocabulary.model == "bert":  # [CLS] text [SEP] is the rule there, without flags
+        special.add_special_token = {}
+    special.add_to_gguf(writer, quiet=True)
