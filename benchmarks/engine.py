@@ -38,7 +38,7 @@ OPTIONS = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.0, "num_ctx
 
 SHAPES = (
     Shape("starter", 0.80, 400, "llama", 5, 256, 768, 8, 4, 8192, "Q8_0"),
-    Shape("half-billion", 0.97, 64, "qwen2", 24, 896, 4864, 14, 2, 32768, "Q4_0"),
+    Shape("half-billion", 0.97, 96, "qwen2", 24, 896, 4864, 14, 2, 32768, "Q4_0"),
 )
 
 

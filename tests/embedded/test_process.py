@@ -82,9 +82,36 @@ def test_taken_port_is_said(tmp_path: Path) -> None:
     assert result.returncode == 1 and "--port" in result.stderr
 
 
-def test_nonsense_in_the_environment_is_said(tmp_path: Path) -> None:
-    with running(tmp_path / "home", OLLAMA_NUM_PARALLEL="many") as engine:
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OLLAMA_NUM_PARALLEL": "many"},
+        {"OLLAMA_KV_CACHE_TYPE": "q2"},
+        {"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "0"},
+        {"OLLAMA_KEEP_ALIVE": "soon"},
+        {"WORKBENCH_ENGINE_IDLE": "2 hours"},
+    ],
+    ids=str,
+)
+def test_nonsense_in_the_environment_is_said(tmp_path: Path, environment: dict[str, str]) -> None:
+    with running(tmp_path / "home", **environment) as engine:
         assert engine.process.wait(PATIENCE) == 1
+        assert engine.url == ""
+
+
+def test_settings_from_the_environment_are_used(tmp_path: Path, tiny_gguf: Path) -> None:
+    with running(
+        tmp_path / "home", OLLAMA_CONTEXT_LENGTH="300", OLLAMA_KEEP_ALIVE="-1",
+        OLLAMA_NUM_PARALLEL="2", OLLAMA_FLASH_ATTENTION="0", OLLAMA_ORIGINS="https://a.example",
+    ) as engine:  # fmt: skip
+        engine.install("tiny", tiny_gguf)
+        assert engine.ollama.generate("tiny", "x", options={"num_predict": 2}).eval_count == 2
+        [model] = engine.ollama.ps().models
+        assert model.context_length == 300
+        assert model.expires_at is not None and model.expires_at.year > 2300
+        assert "parallel=2" in engine.log()
+        headers = {"Origin": "https://a.example"}
+        assert engine.http.get("/api/version", headers=headers).status_code == 200
 
 
 def test_child_ends_when_its_pipe_closes() -> None:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import ollama
+import openai
 import psutil
 import pytest
 from conftest import PATIENCE, EngineProcess, running, wait_until
@@ -110,6 +112,20 @@ def test_killed_child_costs_one_request(small: EngineProcess) -> None:
         child.kill()  # while it is idle
         child.wait(PATIENCE)
     assert small.ollama.generate("endless", "x", options={"num_predict": 2}).eval_count == 2
+
+
+def test_killed_child_in_the_middle_of_openais_stream(small: EngineProcess) -> None:
+    client = openai.OpenAI(base_url=f"{small.url}/v1", api_key="any", max_retries=0)
+    ask: Any = [{"role": "user", "content": "x"}]
+    small.post("/api/generate", model="endless", keep_alive=0)
+    chunks = client.chat.completions.create(
+        model="endless", messages=ask, temperature=0, max_tokens=10**9, stream=True
+    )
+    next(iter(chunks))
+    for child in small.children():
+        child.kill()
+    with pytest.raises(openai.APIError, match="signal 9"):
+        list(chunks)
 
 
 def test_other_load_time_options_reload(small: EngineProcess) -> None:

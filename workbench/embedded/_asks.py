@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from workbench.embedded._prompt import Ask, Turn
+from workbench.embedded._prompt import EFFORTS, Ask, Turn
 from workbench.errors import EngineError, InvalidRequest
 from workbench.library import Installed
 from workbench.protocol import check_options, parse_keep_alive
-
-_EFFORTS = {"low", "medium", "high", "max"}
 
 
 def make_ask(model: Installed, body: Mapping[str, Any]) -> Ask:
     """The fields that all requests share."""
     keep_alive = body.get("keep_alive")
     think = body.get("think")
-    if isinstance(think, str) and think not in _EFFORTS:
+    if isinstance(think, str) and think not in EFFORTS:
         raise InvalidRequest(
             f'invalid think value: "{think[:80]}" (must be "high", "medium", "low", "max", '
             "true, or false)",

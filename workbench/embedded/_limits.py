@@ -41,6 +41,10 @@ class Limits:
         if cache_type not in {"f16", "q8_0", "q4_0"}:
             raise SettingsError(f"OLLAMA_KV_CACHE_TYPE must be f16, q8_0 or q4_0, not {cache_type}")
         flash = settings.env("OLLAMA_FLASH_ATTENTION")
+        if cache_type != "f16" and flash and not settings.env_flag("OLLAMA_FLASH_ATTENTION"):
+            raise SettingsError(
+                "OLLAMA_KV_CACHE_TYPE other than f16 needs OLLAMA_FLASH_ATTENTION=1"
+            )
         timeout = parse_duration(settings.env("OLLAMA_LOAD_TIMEOUT", "5m"))
         return cls(
             keep_alive=parse_keep_alive(settings.env("OLLAMA_KEEP_ALIVE", "5m"), bare=True),

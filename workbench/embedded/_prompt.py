@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.embedded._runner import Runner
@@ -23,7 +23,7 @@ from workbench.protocol import OPTIONS, compose, is_go_template
 
 Turn = Mapping[str, Any]  # a message as the protocol writes it
 _LONGEST_TOKEN = 128  # characters; a text longer than this per token of context is cut first
-_EFFORTS = ("low", "medium", "high", "max")
+EFFORTS = ("low", "medium", "high", "max")
 _RENAMED = {"num_predict": "n_predict", "num_keep": "n_keep"}
 _RANDOM_SEED = 2**32 - 1  # llama.cpp's word for "draw one"
 _TOO_LONG = "the input length exceeds the context length"
@@ -49,7 +49,6 @@ class Ask:
     top_logprobs: int | None = None  # None: no log-probabilities
     truncate: bool = True
     shift: bool = True
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def go_template(self) -> str:
@@ -186,7 +185,7 @@ def _sampling(ask: Ask, num_ctx: int) -> dict[str, Any]:
         body["n_probs"] = max(1, ask.top_logprobs)
     if ask.format:
         body["json_schema"] = {"type": "object"} if ask.format == "json" else ask.format
-    return body | dict(ask.extra)
+    return body
 
 
 def _chat_body(ask: Ask, messages: Sequence[Turn]) -> dict[str, Any]:
@@ -197,7 +196,7 @@ def _chat_body(ask: Ask, messages: Sequence[Turn]) -> dict[str, Any]:
     if "thinking" in ask.model.capabilities:
         think = ask.think is None or bool(ask.think)
         body["chat_template_kwargs"] = {"enable_thinking": think}
-        if ask.think in _EFFORTS:
+        if ask.think in EFFORTS:
             body["chat_template_kwargs"]["reasoning_effort"] = ask.think
     if ask.top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, ask.top_logprobs)}
