@@ -45,6 +45,13 @@ async def test_a_refresh_brings_everything(home: HomeState) -> None:
     assert home.disk_free > 0
     assert {check.name for check in home.checks} >= {"home", "engine"}
     assert home.engine.health[0] == "good"
+    before = home.checks
+    await home.refresh()
+    assert home.checks is before, "checked without a reason"
+    await (await home.engine.connect()).copy("tiny", "another")
+    await home.refresh()
+    assert home.checks is not before
+    await (await home.engine.connect()).delete("another")
 
 
 async def test_polling_never_starts_what_was_stopped(home: HomeState) -> None:

@@ -12,18 +12,11 @@ from typing import Any
 
 import ipywidgets
 
+from workbench.panels import states
 from workbench.panels._base import Panel, style_sheet
 from workbench.panels._fragment import Part
 from workbench.panels._home import Home
 from workbench.panels._playground import Playground
-from workbench.panels.states import (
-    EngineState,
-    HomeState,
-    JobsState,
-    PlaygroundState,
-    ShellState,
-    reject_unknown,
-)
 
 
 class Shell(ipywidgets.VBox):  # type: ignore[misc]
@@ -32,16 +25,17 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
     panels: Mapping[str, Panel] = MappingProxyType({})
 
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
-        reject_unknown("Shell", unknown, ("show",))
+        states.reject_unknown("Shell", unknown, ("show",))
         tabs = tuple((panel.name, panel.title) for panel in (Home, Playground))
         if show not in dict(tabs):
             raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
         super().__init__()
-        engine, jobs = EngineState(), JobsState()
-        self.home = Home(HomeState(engine=engine, jobs=jobs, opener=self.play), shown=False)
-        self.playground = Playground(PlaygroundState(engine=engine, jobs=jobs), shown=False)
+        engine, jobs = states.EngineState(), states.JobsState()
+        home = states.HomeState(engine=engine, jobs=jobs, opener=self.play)
+        self.home = Home(home, shown=False)
+        self.playground = Playground(states.PlaygroundState(engine=engine, jobs=jobs), shown=False)
         self.panels = {p.name: p for p in (self.home, self.playground)}
-        self.state = ShellState(engine=engine, tabs=tabs, shown=show)
+        self.state = states.ShellState(engine=engine, tabs=tabs, shown=show)
         watch = "shown engine.engine engine.loaded engine.starting"
         self._header = Part("shell", self.state, watch)
         self.state.observe(lambda change: self._switch(change["new"]), "shown")

@@ -32,13 +32,12 @@ class EngineView:
 
 
 class EngineState(State):
-    """`engine` is None while none answers; `reached` once one has."""
+    """`engine` is None while none answers."""
 
     actions = frozenset({"start", "stop", "unload", "delete"})
     settable = frozenset({"deleting"})
     url = Unicode("")
     engine = AnyTrait(None, allow_none=True)
-    reached = Bool(False)
     starting = Bool(False)
     models = TupleTrait(default_value=())
     loaded = TupleTrait(default_value=())
@@ -87,7 +86,7 @@ class EngineState(State):
             engine = await self.connect(start=start)
             view = EngineView(engine.kind, engine.url, await engine.version())
             self.models, self.loaded = tuple(await engine.models()), tuple(await engine.running())
-            self.engine, self.reached = view, True
+            self.engine = view
         except (EngineUnreachable, StreamBroken):
             self._connection = None  # not closed: an answer may still stream
             self.engine, self.loaded = None, ()

@@ -31,6 +31,7 @@ class HomeState(State):
     disk_free = AnyTrait(None, allow_none=True)
     checks = TupleTrait(default_value=())
     checking = Bool(False)
+    _checked = AnyTrait(None, allow_none=True)  # which engine and models the checks saw
     opener = AnyTrait(None, allow_none=True)  # called with a model's name to play with
 
     async def refresh(self, *, start: bool = True) -> None:
@@ -40,7 +41,9 @@ class HomeState(State):
         try:
             await self.engine.refresh(start=start)
         finally:
-            if not self.checks and not self.checking:
+            here = (self.engine.engine, tuple(model.name for model in self.engine.models))
+            if here != self._checked and not self.checking:
+                self._checked = here
                 await self.run_checks()
 
     async def _look_at_machine(self) -> None:

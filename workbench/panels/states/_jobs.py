@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.jobs import Job
 
 SHOWN = 12
-CURVE = "loss"
+CURVES = ("train_loss", "loss")
 FIRST = "workbench.train:prepare"
 LOG_TAIL = 200  # lines
 
@@ -47,7 +47,7 @@ class JobsState(State):
         self.jobs = tuple(await asyncio.to_thread(lambda: jobs.jobs(limit=SHOWN)))
         for job in self.jobs:
             news = not job.ended or job.id in went or job.id not in self._seen
-            if news and CURVE in job.metrics:
+            if news and not job.metrics.keys().isdisjoint(CURVES):
                 await self._read_curve(job.id)
         if self.opened:
             self.log = await asyncio.to_thread(jobs.log_text, self.opened, tail=LOG_TAIL)
@@ -57,7 +57,7 @@ class JobsState(State):
 
         after = self._seen.get(id, 0)
         rows = await asyncio.to_thread(jobs.history, id, after)
-        values = tuple(row.metrics[CURVE] for row in rows if CURVE in row.metrics)
+        values = tuple(row.metrics[name] for row in rows for name in CURVES if name in row.metrics)
         if values and self._seen.get(id, 0) == after:  # no other refresh was quicker
             self._seen[id] = rows[-1].id
             self.curves = {**self.curves, id: (*self.curves.get(id, ()), *values)}
