@@ -2,9 +2,9 @@
 
 The talk is HTTP/1.1 written here over plain sockets, because the tokens of a small model come
 every half millisecond: an HTTP library's objects per token would cost more than the model. The
-same holds for waking up: after each read the stream rests for `_REST` seconds, so that tokens
-which came meanwhile are read, translated and sent together. The first token is not delayed,
-and no token by more than that.
+same holds for waking up: after each read the stream rests for up to `_REST` seconds, so that
+tokens which came meanwhile are read, translated and sent together. The first token is not
+delayed, and no token by more than that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import psutil
 from workbench.errors import EngineError, InvalidRequest
 
 Event = dict[str, Any]
-_REST = 0.008  # seconds between two reads of a stream
+_REST = 0.008  # seconds between two reads of a stream, at most
+_SHARE = 0.1  # and at most this share of its age, so that short answers do not wait
 _log = logging.getLogger(__name__)
 
 
@@ -143,7 +144,8 @@ class Runner:
         try:
             if connection.status != 200:
                 raise _refusal(json.loads(b"".join([part async for part in connection.parts()])))
-            rest, last, loop = b"", 0.0, asyncio.get_running_loop()
+            rest, loop = b"", asyncio.get_running_loop()
+            begun = last = loop.time()
             async for part in connection.parts():
                 *lines, rest = (rest + part).split(b"\n")
                 events = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
@@ -152,7 +154,10 @@ class Runner:
                         raise _refusal(event)
                 if events:
                     yield events
-                pause = last + _REST - loop.time()
+                    if "timings" in events[-1]:
+                        continue  # the last one
+                now = loop.time()
+                pause = min(_REST, _SHARE * (now - begun)) - (now - last)
                 if pause > 0:
                     await asyncio.sleep(pause)
                 last = loop.time()
