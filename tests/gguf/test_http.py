@@ -131,7 +131,9 @@ def test_a_server_that_lies_about_the_size(server: Server) -> None:
     assert read_header(url(server, "/liar")).size == 1 << 60
 
 
-@pytest.mark.parametrize("address", ["ftp://x/y", "file:///etc/passwd", "http://", "http://["])
+@pytest.mark.parametrize(
+    "address", ["ftp://x/y", "file:///etc/passwd", "http://", "http://[", "http://a b/"]
+)
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(GGUFError, match="not an http"):
         read_header(address)

@@ -29,10 +29,9 @@ def convert_adapter(
     folder: Path, out: Path, base: Path, dtype: str, progress: Progress | None
 ) -> Path:
     """See `_api.convert_adapter`."""
-    folder, out = Path(folder), Path(out)
     settings = Config(read_json(folder / "adapter_config.json"), "adapter_config.json")
     _check_kind(settings)
-    config, family = _base(Path(base))
+    config, family = _base(base)
     tensors = _pairs(tensors_of(folder, prefix="adapter_model"), settings, config, family)
     with new_file(out, family.architecture, "adapter", dtype, folder) as writer:
         writer.add_string("adapter.type", "lora")

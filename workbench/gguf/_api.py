@@ -21,7 +21,7 @@ def convert(
     """
     from workbench.gguf._convert import convert
 
-    return convert(folder, out, dtype, progress)
+    return convert(Path(folder), Path(out), dtype, progress)
 
 
 def convert_adapter(
@@ -39,7 +39,7 @@ def convert_adapter(
     """
     from workbench.gguf._adapter import convert_adapter
 
-    return convert_adapter(folder, out, base, dtype, progress)
+    return convert_adapter(Path(folder), Path(out), Path(base), dtype, progress)
 
 
 def quantise(source: Path, out: Path, kind: str, *, progress: Progress | None = None) -> Path:
@@ -50,4 +50,4 @@ def quantise(source: Path, out: Path, kind: str, *, progress: Progress | None = 
     """
     from workbench.gguf._quantise import quantise
 
-    return quantise(source, out, kind, progress)
+    return quantise(Path(source), Path(out), kind, progress)

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from workbench.errors import GGUFError
 
 Floats = NDArray[np.float32]
+# what Python raises when foreign JSON or numbers are not what they should be
 DAMAGE = (
     ValueError,
     TypeError,
     LookupError,
     AttributeError,
     ArithmeticError,
-    RecursionError,
+    RuntimeError,
     struct.error,
 )
-"""What Python raises when foreign JSON or numbers are not what they should be."""
 _MAX_JSON = 1 << 27  # bytes; the largest tokenizer.json have 35 MB
 _PART = 1 << 22  # numbers that are converted at a time
 STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -74,22 +74,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-class Config(Mapping[str, Any]):
+class Config(dict[str, Any]):
     """`config.json`, with a language model's part (`text_config`) on top."""
 
     def __init__(self, values: Mapping[str, Any], source: str = "config.json") -> None:
         inner = values.get("text_config")
-        self._values = {**values, **(inner if isinstance(inner, Mapping) else {})}
+        super().__init__({**values, **(inner if isinstance(inner, Mapping) else {})})
         self.source = source
-
-    def __getitem__(self, key: str) -> Any:
-        return self._values[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
     def integer(self, *names: str, default: int | None = None) -> int:
         """The first of `names` that is set, as a positive whole number."""
@@ -106,7 +97,7 @@ class Config(Mapping[str, Any]):
         return float(value)
 
     def _first(self, names: tuple[str, ...], default: Any) -> Any:
-        found = (self._values[name] for name in names if self._values.get(name) is not None)
+        found = (self[name] for name in names if self.get(name) is not None)
         return next(found, default)
 
 
@@ -127,10 +118,7 @@ def tensors_of(folder: Path, *, prefix: str = "model") -> dict[str, Lazy]:
 def _shards(folder: Path, prefix: str) -> list[Path]:
     index = folder / f"{prefix}.safetensors.index.json"
     if not index.is_file():
-        raise GGUFError(
-            f"{folder} has no {prefix}.safetensors. Save the model with "
-            "save_pretrained(folder, safe_serialization=True)."
-        )
+        raise GGUFError(f"{folder} has no {prefix}.safetensors. Call model.save_pretrained on it.")
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise GGUFError(f"{index} has no weight_map.")

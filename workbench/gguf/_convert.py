@@ -13,17 +13,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import gguf
 import numpy as np
-from gguf import (
-    GGML_QUANT_SIZES,
-    MODEL_ARCH,
-    MODEL_ARCH_NAMES,
-    GGMLQuantizationType,
-    GGUFWriter,
-    PoolingType,
-    get_tensor_name_map,
-    quantize,
-)
 from numpy.typing import NDArray
 
 from workbench.errors import GGUFError
@@ -44,7 +35,6 @@ _ALWAYS_F32 = re.compile(r"^(position_embd|token_types)\.|_norm\.weight$|^rope_"
 
 def convert(folder: Path, out: Path, dtype: str, progress: Progress | None) -> Path:
     """See `_api.convert`."""
-    folder, out = Path(folder), Path(out)
     config = Config(read_json(folder / "config.json"), str(folder / "config.json"))
     family = family_of(config)
     tensors = gguf_tensors(family, config, tensors_of(folder))
@@ -63,7 +53,7 @@ def convert(folder: Path, out: Path, dtype: str, progress: Progress | None) -> P
 @contextmanager
 def new_file(
     out: Path, architecture: str, content: str, dtype: str, folder: Path
-) -> Iterator[GGUFWriter]:
+) -> Iterator[gguf.GGUFWriter]:
     """A writer for `out`, which appears when the block succeeds.
 
     Numbers in `folder` that lead nowhere (a factor of -1, ...) become a GGUFError.
@@ -71,7 +61,7 @@ def new_file(
     if dtype not in DTYPES:
         raise GGUFError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
     with replacing(out) as temporary:
-        writer = GGUFWriter(temporary, architecture)
+        writer = gguf.GGUFWriter(temporary, architecture)
         try:
             writer.add_type(content)
             writer.add_file_type(file_type_number(DTYPES[dtype]))
@@ -118,8 +108,8 @@ def name_map(architecture: str, blocks: int) -> Any:
     """gguf's table from Hugging Face's tensor names to GGUF's."""
     if blocks > _MAX_BLOCKS:
         raise GGUFError(f"A model of {blocks} layers is not supported.")
-    arch = next(arch for arch in MODEL_ARCH if MODEL_ARCH_NAMES[arch] == architecture)
-    return get_tensor_name_map(arch, blocks)
+    arch = next(arch for arch in gguf.MODEL_ARCH if gguf.MODEL_ARCH_NAMES[arch] == architecture)
+    return gguf.get_tensor_name_map(arch, blocks)
 
 
 def plain_name(name: str, family: Family) -> str:
@@ -142,20 +132,19 @@ def _check_whole(tensors: Mapping[str, Lazy], blocks: int) -> None:
             parts[int(match[1])].add(match[2])
     for number, found in parts.items():
         if missing := parts[0] - found:
-            raise GGUFError(
-                f"Layer {number} lacks {', '.join(sorted(missing))}. Is a file missing?"
-            )
+            words = ", ".join(sorted(missing))
+            raise GGUFError(f"Layer {number} lacks {words}. Is a file missing?")
 
 
 def write_tensors(
-    writer: GGUFWriter, tensors: Mapping[str, Lazy], kind: str, progress: Progress | None
+    writer: gguf.GGUFWriter, tensors: Mapping[str, Lazy], kind: str, progress: Progress | None
 ) -> None:
     """Announce all tensors, write the header, then load, convert and write one by one."""
     kinds = {}
     for name, tensor in tensors.items():
         plain = len(tensor.shape) < 2 or _ALWAYS_F32.search(name)
-        kinds[name] = GGMLQuantizationType["F32" if plain else kind]
-        size = prod(tensor.shape) * GGML_QUANT_SIZES[kinds[name]][1]
+        kinds[name] = gguf.GGMLQuantizationType["F32" if plain else kind]
+        size = prod(tensor.shape) * gguf.GGML_QUANT_SIZES[kinds[name]][1]
         dtype = np.dtype(np.float32)
         writer.add_tensor_info(name, tensor.shape, dtype, size, raw_dtype=kinds[name])
     writer.write_header_to_file()
@@ -168,7 +157,7 @@ def write_tensors(
 
 
 class _Stream:
-    """A tensor for GGUFWriter that is made while it is written, in parts."""
+    """A tensor for gguf.GGUFWriter that is made while it is written, in parts."""
 
     def __init__(self, name: str, tensor: Lazy, kind: str) -> None:
         self.name, self.tensor, self.kind = name, tensor, kind
@@ -187,7 +176,7 @@ def _encoded(name: str, values: NDArray[np.float32], kind: str) -> NDArray[Any]:
     values = np.ascontiguousarray(values, dtype=np.float32)
     if kind == "F16" and values.size and np.abs(values).max() > _F16_MAX:
         raise GGUFError(f"{name} has values beyond float16. Convert with dtype='bf16'.")
-    return np.asarray(quantize(values, GGMLQuantizationType[kind]))
+    return np.asarray(gguf.quantize(values, gguf.GGMLQuantizationType[kind]))
 
 
 def _pooling(folder: Path) -> Any:
@@ -199,5 +188,5 @@ def _pooling(folder: Path) -> Any:
         kind = _POOLING.get(str(mode).partition("_token")[0])
         if kind is None:
             raise GGUFError(f"{path}: pooling by {mode!r} is not supported.")
-        return PoolingType[kind]
-    return PoolingType.MEAN
+        return gguf.PoolingType[kind]
+    return gguf.PoolingType.MEAN

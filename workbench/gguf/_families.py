@@ -146,13 +146,11 @@ def _bert(writer: GGUFWriter, config: Config) -> Extra:
     return {}
 
 
+_VISION = re.compile(r"^(model\.)?(vision_tower|multi_modal_projector)\.")
+_MASKS = re.compile(r"\.attn\.(masked_)?bias$")
+_HEADS = re.compile(r"^pooler\.|position_ids$|^cls\.")
 _LLAMA = Family("llama", _decoder, _pairs)
-_GEMMA3 = Family(
-    "gemma3",
-    _gemma3,
-    _plus_one,
-    skip=re.compile(r"^(model\.)?(vision_tower|multi_modal_projector)\."),
-)
+_GEMMA3 = Family("gemma3", _gemma3, _plus_one, skip=_VISION)
 
 FAMILIES: Mapping[str, Family] = {
     "llama": _LLAMA,
@@ -162,19 +160,8 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
     "phi3": Family("phi3", _phi3),
-    "gpt2": Family(
-        "gpt2",
-        _gpt2,
-        _turned,
-        skip=re.compile(r"\.attn\.(masked_)?bias$"),
-        prefixes=(),
-    ),
-    "bert": Family(
-        "bert",
-        _bert,
-        skip=re.compile(r"^pooler\.|position_ids$|^cls\."),
-        prefixes=(("layer.", "encoder."),),
-    ),
+    "gpt2": Family("gpt2", _gpt2, _turned, skip=_MASKS, prefixes=()),
+    "bert": Family("bert", _bert, skip=_HEADS, prefixes=(("layer.", "encoder."),)),
 }
 
 

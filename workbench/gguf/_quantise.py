@@ -7,7 +7,6 @@ interpreter's lock, so threads work. Metadata is copied byte for byte, but for t
 from __future__ import annotations
 
 import ctypes
-import os
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +32,6 @@ _REPLACED = {"general.file_type", "general.quantization_version"}
 
 def quantise(source: Path, out: Path, kind: str, progress: Progress | None) -> Path:
     """See `_api.quantise`."""
-    source, out = Path(source), Path(out)
     kind = kind.upper()
     header = read_header(source)
     types = tensor_types(header, kind)
@@ -41,12 +39,11 @@ def quantise(source: Path, out: Path, kind: str, progress: Progress | None) -> P
     tensors = [_retyped(tensor, types[tensor.name]) for tensor in header.tensors]
     total = sum(tensor.elements for tensor in tensors) or 1
     done = 0
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with (
         replacing(out) as temporary,
         source.open("rb") as reading,
         temporary.open("wb") as writing,
-        ThreadPoolExecutor(threads) as pool,
+        ThreadPoolExecutor() as pool,
     ):
         _write_header(reading, writing, header, tensors, kind)
         for before, after in zip(header.tensors, tensors, strict=True):
@@ -155,9 +152,7 @@ def _kernel() -> Callable[..., int]:
     try:
         function = ctypes.CDLL(library.__file__).ggml_quantize_chunk
     except (OSError, AttributeError) as error:
-        raise GGUFError(
-            "This build of xllamacpp does not offer llama.cpp's quantiser. Reinstall xllamacpp."
-        ) from error
+        raise GGUFError("This xllamacpp lacks llama.cpp's quantiser. Reinstall it.") from error
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     function.argtypes = [ctypes.c_int, pointer, pointer, number, number, number, pointer]
     function.restype = ctypes.c_size_t

@@ -48,13 +48,8 @@ def _vocabulary(data: bytes) -> Vocabulary:
             flags["remove_extra_whitespaces"] = bool(settings.get(4, True))
     if not pieces:
         raise ValueError("no pieces")
-    return Vocabulary(
-        model="llama",
-        pre="default",
-        pieces=dict(enumerate(pieces)),
-        flags=flags,
-        adds={"bos": True},  # the convention of Llama's and Mistral's
-    )
+    adds = {"bos": True}  # the convention of Llama's and Mistral's
+    return Vocabulary("llama", dict(enumerate(pieces)), flags=flags, adds=adds)
 
 
 def _piece(data: bytes) -> Piece:

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from workbench.errors import GGUFError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
 _REDIRECTS = 5
+_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?(?=[/?#]|$)")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
@@ -76,11 +77,7 @@ class HTTPSource(Source):
         self.size = -1
         self._url = _checked(url)
         self._client = httpx.Client(follow_redirects=False, timeout=30)
-        try:
-            self._first = self._get(0, self.chunk)
-        except BaseException:
-            self._client.close()
-            raise
+        self._first = self._get(0, self.chunk)
 
     def read(self, position: int, count: int) -> bytes:
         """Bytes of the remote file, the first chunk from memory."""
@@ -136,12 +133,7 @@ class HTTPSource(Source):
 
 
 def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        valid = False
-    if not valid:
+    if not _ADDRESS.match(url):
         raise GGUFError(f"{url!r} is not an http:// or https:// address of a GGUF file.")
     return url
 

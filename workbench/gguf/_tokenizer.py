@@ -58,22 +58,17 @@ def read_vocabulary(folder: Path) -> Vocabulary:
             raise GGUFError(f"{folder / 'tokenizer.json'} is damaged ({error!r}).") from error
     if (folder / "tokenizer.model").is_file():
         return read_sentencepiece(folder / "tokenizer.model")
-    raise GGUFError(
-        f"{folder} has no tokenizer.json. Save it there with tokenizer.save_pretrained(folder)."
-    )
+    raise GGUFError(f"{folder} has no tokenizer.json. Call tokenizer.save_pretrained on it.")
 
 
 def _from_json(tokenizer: Mapping[str, Any]) -> Vocabulary:
     kind = tokenizer["model"].get("type")
-    if kind == "BPE" and tokenizer["model"].get("byte_fallback"):
-        return _sentencepiece_bpe(tokenizer)
-    if kind == "BPE":
-        return _byte_level(tokenizer)
-    if kind == "Unigram":
-        return _unigram(tokenizer)
-    if kind == "WordPiece":
-        return _wordpiece(tokenizer)
-    raise GGUFError(f"A tokenizer of the kind {kind!r} is not supported.")
+    bytewise = bool(tokenizer["model"].get("byte_fallback"))
+    bpe = _sentencepiece_bpe if bytewise else _byte_level
+    reader = {"BPE": bpe, "Unigram": _unigram, "WordPiece": _wordpiece}.get(kind)
+    if reader is None:
+        raise GGUFError(f"A tokenizer of the kind {kind!r} is not supported.")
+    return reader(tokenizer)
 
 
 def _pieces(tokenizer: Mapping[str, Any], vocabulary: Mapping[str, int]) -> dict[int, Piece]:
@@ -92,12 +87,9 @@ def _pieces(tokenizer: Mapping[str, Any], vocabulary: Mapping[str, int]) -> dict
 
 
 def _byte_level(tokenizer: Mapping[str, Any]) -> Vocabulary:
-    return Vocabulary(
-        model="gpt2",
-        pre=pretokenizer_name(tokenizer),
-        pieces=_pieces(tokenizer, tokenizer["model"]["vocab"]),
-        merges=[_merge(one) for one in tokenizer["model"]["merges"]],
-    )
+    pieces = _pieces(tokenizer, tokenizer["model"]["vocab"])
+    merges = [_merge(one) for one in tokenizer["model"]["merges"]]
+    return Vocabulary("gpt2", pieces, pre=pretokenizer_name(tokenizer), merges=merges)
 
 
 def _merge(pair: str | list[str]) -> str:
@@ -115,7 +107,7 @@ def _sentencepiece_bpe(tokenizer: Mapping[str, Any]) -> Vocabulary:
         for number, piece in _pieces(tokenizer, tokenizer["model"]["vocab"]).items()
     }
     flags = {"add_space_prefix": _adds_space(tokenizer), "remove_extra_whitespaces": False}
-    return Vocabulary(model="llama", pre="default", pieces=pieces, flags=flags)
+    return Vocabulary("llama", pieces, flags=flags)
 
 
 def _scored(piece: Piece, score: float) -> Piece:
@@ -160,13 +152,8 @@ def _unigram(tokenizer: Mapping[str, Any]) -> Vocabulary:
         "add_space_prefix": _adds_space(tokenizer),
         "remove_extra_whitespaces": any(step.get("type") == "Replace" for step in steps),
     }
-    return Vocabulary(
-        model="t5",
-        pre="default",
-        pieces=pieces,
-        flags=flags,
-        charsmap=base64.b64decode(maps[0]) if maps and maps[0] else b"",
-    )
+    charsmap = base64.b64decode(maps[0]) if maps and maps[0] else b""
+    return Vocabulary("t5", pieces, flags=flags, charsmap=charsmap)
 
 
 def _wordpiece(tokenizer: Mapping[str, Any]) -> Vocabulary:
@@ -182,7 +169,7 @@ def _wordpiece(tokenizer: Mapping[str, Any]) -> Vocabulary:
         "normalizer.lowercase": lowercase,
         "normalizer.strip_accents": lowercase if accents is None else bool(accents),
     }
-    return Vocabulary(model="bert", pre="default", pieces=pieces, flags=flags)
+    return Vocabulary("bert", pieces, flags=flags)
 
 
 def _phantom(piece: Piece, prefix: str) -> str:

@@ -24,8 +24,8 @@ class Vocabulary:
     """All tokens by id and how text is cut; `adds`: "bos", "eos" when they surround a text."""
 
     model: str
-    pre: str
     pieces: Mapping[int, Piece]
+    pre: str = "default"
     merges: list[str] = field(default_factory=list)
     flags: Mapping[str, bool] = field(default_factory=dict)
     adds: Mapping[str, bool] = field(default_factory=dict)
