@@ -182,7 +182,7 @@ def _find(id: str) -> StoredJob:
             select(StoredJob).where(StoredJob.id == str(id), StoredJob.home == home_id())
         )
     if row is None:
-        raise JobError(f"There is no job {id!r}. `workbench jobs` lists them.")
+        raise JobError(f"There is no job {id!r}. `workbench jobs list` shows them.")
     return row
 
 
