@@ -84,7 +84,10 @@ def check_messages(messages: Sequence[Any], name: str) -> tuple[Turn, ...]:
                 raise InvalidRequest(f'json: "messages.{field}" must be a string', 400)
         calls = turn.get("tool_calls") or []
         if not isinstance(calls, list) or not all(
-            isinstance(call, dict) and isinstance(call.get("function"), dict) for call in calls
+            isinstance(call, dict)
+            and isinstance(call.get("function"), dict)
+            and isinstance(call["function"].get("name"), str)
+            for call in calls
         ):
             raise InvalidRequest('json: "messages.tool_calls" must be a list of calls', 400)
         refuse_images(turn.get("images"), name)
