@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 Tokens = Sequence[Sequence[int]]
@@ -29,6 +28,8 @@ class Stream:
     @classmethod
     def pack(cls, texts: Tokens, context: int, seed: tuple[int, ...]) -> Stream:
         """The texts in a row, cut; a corpus shorter than one row is repeated to fill it."""
+        import numpy as np
+
         flat = np.concatenate([np.asarray(text, np.int32) for text in texts])
         if len(flat) < context + 1:
             flat = np.tile(flat, (context + 1) // len(flat) + 1)
@@ -41,6 +42,8 @@ class Stream:
         return [self._row(number) for number in range(drawn, drawn + count)]
 
     def _row(self, number: int) -> np.ndarray:
+        import numpy as np
+
         epoch, place = divmod(number, len(self.rows))
         order = np.random.default_rng((*self.seed, epoch)).permutation(len(self.rows))
         return np.asarray(self.rows[order[place]])
@@ -48,6 +51,7 @@ class Stream:
 
 def tensor(rows: Sequence[np.ndarray]) -> Tensor:
     """The rows as int64, the type that embeddings and losses take."""
+    import numpy as np
     import torch
 
     return torch.from_numpy(np.stack(rows).astype(np.int64))
