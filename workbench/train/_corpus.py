@@ -2,7 +2,8 @@
 
 They are on every machine that has Python, they are free to use, and they are good prose as well
 as good code: half of the functions explain themselves. Left out are tests, tables (encodings,
-pydoc's topics, Unicode), generated files and what `pip` installed.
+pydoc's topics), what `pip` installed, and tkinter and turtle: a thousand methods of one line that
+call Tcl, which a small model takes for the way to write Python.
 
 A twentieth of the files is held out, chosen by the hash of their text, so that the validation
 loss is measured on text that was never seen, and on the same text in every run.
@@ -29,6 +30,8 @@ _EXCLUDED = {
     "site-packages",
     "test",
     "tests",
+    "tkinter",
+    "turtle.py",
     "turtledemo",
 }
 _SHORTEST, _LONGEST = 200, 500_000  # characters; a longer file is a table

@@ -104,10 +104,10 @@ def is_python(code: str) -> bool:
 
 
 def first_answers(engine: Engine, name: str, prompts: Sequence[str]) -> list[dict[str, Any]]:
-    """What the model says to `prompts` without chance. Raises TrainingError when it is mute."""
+    """What the model says to `prompts` (with a fixed seed). Raises TrainingError when mute."""
     answers = []
     for prompt in prompts:
-        reply = engine.generate(name, prompt, options={"temperature": 0, "seed": 0})
+        reply = engine.generate(name, prompt, options={"seed": 0})
         answers.append(
             {
                 "prompt": prompt,

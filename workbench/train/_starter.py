@@ -202,7 +202,7 @@ def _parameters(settings: Settings) -> dict[str, Any]:
     return {
         "num_ctx": settings.context,
         "num_predict": settings.context // 2,
-        "temperature": 0.4,
+        "temperature": 0.3,
         "top_p": 0.9,
         "repeat_penalty": 1.1,
         "stop": [TURN_END],
