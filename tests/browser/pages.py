@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
 
 from workbench.panels import voila_command
 
@@ -117,7 +117,12 @@ def open_page(
     )
     try:
         page.goto(url)
-        page.locator(".wb-card").first.wait_for()
+        try:
+            page.locator(".wb-card").first.wait_for()
+        except TimeoutError as error:
+            shown = page.locator("body").inner_text()
+            error.add_note(f"{shown!r} {watched.complaints} {watched.requests[-6:]}")
+            raise
         yield watched
         assert watched.foreign() == []
         assert watched.complaints == []

@@ -212,6 +212,7 @@ def test_everything_works_from_the_keyboard(shell: Watched) -> None:
     expect(page.get_by_role("tab", name="Playground")).to_be_focused()
     expect(page.get_by_role("tabpanel", name="Playground")).to_be_visible()
     expect(page.get_by_role("tabpanel", name="Home")).to_be_hidden()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("tiny:latest")
     page.keyboard.press("Tab")
     expect(page.get_by_label("Model", exact=True)).to_be_focused()
     page.keyboard.press("Tab")
