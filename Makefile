@@ -32,7 +32,7 @@ check: .venv/development
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing-info > .venv/contracts.log || { cat .venv/contracts.log; exit 1; }
+	@$(BIN)/lint-imports > .venv/contracts.log || { cat .venv/contracts.log; exit 1; }
 
 format: .venv/development
 	@$(BIN)/ruff check --fix --quiet .
