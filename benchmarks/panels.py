@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from workbench.engines import stop_engine
 from workbench.panels import voila_command
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -84,11 +85,20 @@ def opened(browser: Browser, url: str, ready: Callable[[Page], None], pause: flo
     return seconds
 
 
-def main(rounds: int = 5) -> None:
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
-        os.environ["WORKBENCH_HOME"] = str(folder / "home")
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """A folder with a home in it, whose engine is stopped in the end."""
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["WORKBENCH_HOME"] = str(Path(name) / "home")
         os.environ["WORKBENCH_ENGINE"] = "embedded"
+        try:
+            yield Path(name)
+        finally:
+            stop_engine()
+
+
+def main(rounds: int = 5) -> None:
+    with temporary_home() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         print(f"{'':14}{'ours':>10}{'bare Voila':>12}{'ratio':>8}{'budget':>9}   (median, range)")
         for title, pool, budget in (("pre-heated", 1, 1.5), ("cold", 0, 5.0)):
@@ -111,9 +121,6 @@ def main(rounds: int = 5) -> None:
                 f"   ours {min(mine):.2f}–{max(mine):.2f}, bare {min(other):.2f}–{max(other):.2f}"
             )
         browser.close()
-        from workbench.engines import stop_engine
-
-        stop_engine()
 
 
 if __name__ == "__main__":
