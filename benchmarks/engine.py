@@ -14,6 +14,7 @@ each pair and the median counts. Budgets of the design: 0.97 for a model of 0.5 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -132,8 +133,8 @@ class Engine:
             body = {"model": name, "files": {file.name: digest}, "stream": False}
             client.post("/api/create", json=body).raise_for_status()
 
-    def measure(self, model: str, tokens: int, seed: int) -> Timing:
-        options = {**OPTIONS, "num_predict": tokens, "seed": seed}
+    def measure(self, model: str, tokens: int, seed: int, threads: int) -> Timing:
+        options = {**OPTIONS, "num_predict": tokens, "seed": seed, "num_thread": threads}
         request = {"model": model, "prompt": PROMPT, "raw": True, "options": options}
         body = json.dumps(request).encode()
         head = f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
@@ -157,23 +158,26 @@ class Engine:
         self.process.wait()
 
 
-def settings_of(engine: Engine, home: Path, model: str) -> dict:
+def settings_of(home: Path, model: str) -> dict:
     """What the engine loads `model` with."""
     from dataclasses import asdict
 
-    from workbench.embedded._limits import Limits, child_settings
+    from workbench.embedded._limits import Limits, child_settings, free_threads
     from workbench.library import Library
 
     found = Library(home / "models").find(model)
-    return asdict(child_settings(found, OPTIONS, Limits())) | {"secret": "x"}
+    threads = {"num_thread": asyncio.run(free_threads(found.header.size))}
+    return asdict(child_settings(found, OPTIONS | threads, Limits())) | {"secret": "x"}
 
 
 def compare(engine: Engine, home: Path, shape: Shape, rounds: int) -> list[str]:
     """Cells of one row of the table."""
-    rival = Inside(settings_of(engine, home, shape.name))
+    settings = settings_of(home, shape.name)
+    threads = settings["num_thread"]
+    rival = Inside(settings)
     ways = {
         "inside": lambda seed: rival.measure(shape.tokens, seed),
-        "engine": lambda seed: engine.measure(shape.name, shape.tokens, seed),
+        "engine": lambda seed: engine.measure(shape.name, shape.tokens, seed, threads),
     }
     try:
         for way in ways.values():
@@ -187,7 +191,7 @@ def compare(engine: Engine, home: Path, shape: Shape, rounds: int) -> list[str]:
     speeds = [pair["engine"].speed / pair["inside"].speed for pair in pairs]
     firsts = [(pair["engine"].first - pair["inside"].first) * 1000 for pair in pairs]
     ratio = statistics.median(speeds)
-    cells = [shape.name]
+    cells = [shape.name, str(threads)]
     cells += [f"{statistics.median(p[way].speed for p in pairs):.0f}" for way in ways]
     cells += [f"{ratio:.3f}", f"{shape.budget:.2f}", "yes" if ratio >= shape.budget else "no"]
     cells += [f"{statistics.median(p[way].first for p in pairs) * 1000:.1f}" for way in ways] + [
@@ -200,7 +204,7 @@ def together(engine: Engine, shape: Shape, clients: int = 8) -> str:
     """One sentence on many clients at once."""
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        jobs = [pool.submit(engine.measure, shape.name, shape.tokens, n) for n in range(clients)]
+        jobs = [pool.submit(engine.measure, shape.name, shape.tokens, n, 1) for n in range(clients)]
         timings = [job.result() for job in jobs]
     seconds = time.perf_counter() - start
     total = sum(timing.tokens for timing in timings)
@@ -220,9 +224,9 @@ def main() -> None:
     if options.inside:
         inside()
         return
-    head = "| model | inside, tokens/s | engine, tokens/s | ratio | budget | kept "
+    head = "| model | threads | inside, tokens/s | engine, tokens/s | ratio | budget | kept "
     head += "| inside, first token ms | engine, first token ms | more ms |"
-    lines = [head, "|---" * 9 + "|"]
+    lines = [head, "|---" * 10 + "|"]
     sentences = []
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"

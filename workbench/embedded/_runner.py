@@ -46,7 +46,7 @@ class Settings:
     num_batch: int
     num_gpu: int
     main_gpu: int
-    num_thread: int
+    num_thread: int  # 0 is as many as are free when it is loaded
     use_mmap: bool
     cache_type: str
     flash_attention: bool | None
@@ -64,14 +64,17 @@ class Runner:
         self._process: asyncio.subprocess.Process | None = None
         self._address = ("127.0.0.1", 0)
 
-    async def start(self, timeout: float) -> None:
-        """Load the model. Raises EngineError when it cannot be loaded in `timeout` seconds."""
+    async def start(self, timeout: float, threads: int) -> None:
+        """Load the model to compute with `threads`.
+
+        Raises EngineError when it cannot be loaded in `timeout` seconds.
+        """
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workbench.embedded._child",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
-        settings = asdict(self.settings) | {"secret": self._secret}
+        settings = asdict(self.settings) | {"secret": self._secret, "num_thread": threads}
         log_start = os.fstat(2).st_size
         try:
             process.stdin.write(json.dumps(settings).encode() + b"\n")

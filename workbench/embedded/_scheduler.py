@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.embedded._limits import Limits, child_settings, memory_shape
+from workbench.embedded._limits import Limits, child_settings, free_threads, memory_shape
 from workbench.embedded._memory import available_bytes, needed_bytes, refuse
 from workbench.embedded._runner import Runner, Settings
 from workbench.errors import EngineBusy
@@ -149,10 +149,11 @@ class Scheduler:
     async def _load(self, model: Installed, settings: Settings, keep_alive: float) -> Loaded:
         async with self._loading:
             await self._make_room(needed_bytes(model.header, memory_shape(settings)))
-            _log.info("loading %s (%s)", model.name.display(), settings)
+            threads = settings.num_thread or await free_threads(model.header.size)
+            _log.info("loading %s, %d threads (%s)", model.name.display(), threads, settings)
             runner = Runner(settings)
             started = time.monotonic()
-            await runner.start(self.limits.load_timeout)
+            await runner.start(self.limits.load_timeout, threads)
             _log.info("loaded in %.2f s as process %d", time.monotonic() - started, runner.pid)
             loaded = Loaded(runner, model, keep_alive)
             self._loaded[settings.model] = loaded
