@@ -99,6 +99,16 @@ def test_a_budget_of_time_is_kept(tmp_path: Path, texts: Texts) -> None:
     assert run.elapsed >= 0.5 and run.step >= 1
 
 
+def test_a_slow_machine_gets_more_time_but_not_for_ever() -> None:
+    budget = Budget(seconds=100.0)
+    assert budget.share(step=1000, elapsed=50.0) == 0.5  # quick: the time decides
+    assert budget.share(step=1000, elapsed=100.0) == 1.0
+    assert budget.share(step=100, elapsed=100.0) == 0.5  # slow: the steps do
+    assert budget.share(step=2, elapsed=200.0) == 0.5  # very slow: four times the time
+    assert budget.share(step=2, elapsed=400.0) == 1.0
+    assert Budget(seconds=1.0, steps=8).share(step=2, elapsed=50.0) == 0.25
+
+
 def test_weights_that_run_away_are_reported(tmp_path: Path, texts: Texts) -> None:
     run = new_run()
     with torch.no_grad():

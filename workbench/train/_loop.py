@@ -28,6 +28,7 @@ _STEP_TOKENS = 4096
 _TURNS_FIRST, _TURNS_LAST = 0.25, 0.75  # share of turns in a step, at the beginning and the end
 _SHORT_ROWS = 0.75  # of the budget: rows are cut in half, the rest learns to look far back
 _CHECKPOINT_SECONDS, _REPORT_SECONDS = 20.0, 1.0
+_LEAST_STEPS, _PATIENCE = 200, 4.0  # steps that a budget of time is stretched for, and how far
 _PLAIN = ("precision", "step", "tokens", "elapsed", "drawn", "recent")  # what a Run counts
 _RECENT = 20  # steps that the reported loss is the mean of
 _QUICK_TOKENS, _FINAL_TOKENS = 12_000, 100_000  # of the held-out text, per validation
@@ -35,14 +36,21 @@ _QUICK_TOKENS, _FINAL_TOKENS = 12_000, 100_000  # of the held-out text, per vali
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When training ends: after `steps`, or without those after `seconds`."""
+    """When training ends: after `steps`, or without those after `seconds`.
+
+    A machine that is so slow or so busy that the seconds hold only a few steps gets more of
+    them, up to four times: a model of a handful of steps would only write noise.
+    """
 
     seconds: float
     steps: int | None = None
 
     def share(self, step: int, elapsed: float) -> float:
         """How much is spent, 0 to 1."""
-        return min(1.0, step / self.steps if self.steps else elapsed / self.seconds)
+        if self.steps:
+            return min(1.0, step / self.steps)
+        spent = elapsed / self.seconds
+        return min(1.0, max(min(spent, step / _LEAST_STEPS), spent / _PATIENCE))
 
 
 @dataclass(frozen=True, slots=True)
