@@ -21,7 +21,7 @@ from workbench.train._progress import use_cores
 from workbench.train._rows import Stream, tensor
 from workbench.train._tokenizer import encode_texts, train_tokenizer
 
-VOCABULARY, DEPTH, CONTEXT, ROWS, ROUND = 4096, 4, 256, 16, 5
+VOCABULARY, DEPTH, CONTEXT, ROWS, ROUND = 4096, 3, 256, 16, 5
 
 
 class Contestant:
