@@ -4,7 +4,7 @@ Muon (Keller Jordan, 2024) makes each update of a matrix orthogonal, by Newton a
 iteration. In the same three minutes it reached 3.69 nats where AdamW alone reached 4.11
 (docs/starter.md). This is the rule of `torch.optim.Muon`, with two differences that matter on a
 processor: matrices of one shape go through together, and in fp32 where bf16 is only emulated
-(there, PyTorch's took 10 s for each step).
+(there, PyTorch's took over 7 s for each step).
 
 The schedule follows the share of the budget that is spent, be it time or steps, so that it
 always ends at zero: a short warm-up, then a straight line down.
