@@ -50,10 +50,12 @@ def write_tiny_llama(
     context: int = 512,
     chat_template: str | None = CHATML,
     embedding: bool = False,
+    endless: bool = False,
 ) -> Path:
     """Write a random F32 Llama (4 heads, 2 KV heads) to `path`; about 600 kB by default.
 
-    `embedding` marks it as an embedding model (mean pooling).
+    `embedding` marks it as an embedding model (mean pooling). An `endless` one never ends by
+    itself: its end token has a logit of 0, which is never among the 40 likeliest of 1,000.
     """
     tokens, merges = vocabulary()
     heads, kv_heads, inner = 4, 2, 2 * width
@@ -88,7 +90,10 @@ def write_tiny_llama(
         return (random.standard_normal(shape) * 0.2).astype(np.float32)
 
     ones = np.ones(width, np.float32)
-    writer.add_tensor("token_embd.weight", weights(len(tokens), width))
+    embeddings = weights(len(tokens), width)
+    if endless:
+        embeddings[1] = 0
+    writer.add_tensor("token_embd.weight", embeddings)
     writer.add_tensor("output_norm.weight", ones)
     for block in range(layers):
         for name, tensor in {

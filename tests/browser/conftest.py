@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Voila whose engine has `tiny:latest` and `spare:latest`."""
     folder = tmp_path_factory.mktemp("dashboards")
     home = folder / "home"
-    model = write_tiny_llama(folder / "tiny.gguf", context=2048)
+    model = write_tiny_llama(folder / "tiny.gguf", context=2048, endless=True)
     with at(home):
         with connect() as engine:
             for _step in engine.create("spare", files={"tiny.gguf": model}, parameters=ONE):

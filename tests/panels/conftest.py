@@ -19,7 +19,9 @@ ONE = {"num_thread": 1}  # llama.cpp's threads wait by spinning, which a busy ma
 def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose engine has `tiny:latest`."""
     home = tmp_path_factory.mktemp("panels") / "home"
-    model = write_tiny_llama(tmp_path_factory.mktemp("panels-model") / "tiny.gguf", context=2048)
+    model = write_tiny_llama(
+        tmp_path_factory.mktemp("panels-model") / "tiny.gguf", context=2048, endless=True
+    )
     before = os.environ.get("WORKBENCH_HOME")
     os.environ["WORKBENCH_HOME"] = str(home)
     os.environ["WORKBENCH_ENGINE"] = "embedded"
