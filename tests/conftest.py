@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from tiny import write_tiny_llama
 
+# threads that wait sleep, where PyTorch is not loaded yet: beside other work they are far quicker
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
 

@@ -6,7 +6,7 @@ import pytest
 
 from workbench.errors import InvalidRequest
 from workbench.panels.states import OptionsState
-from workbench.panels.states._options import BESIDE, COMMON, MORE
+from workbench.panels.states._options import BESIDE, COMMON, MORE, own_parameters
 from workbench.protocol import OPTIONS
 
 
@@ -80,3 +80,18 @@ def test_every_option_of_the_protocol_has_a_field() -> None:
     for name in (*OPTIONS, *BESIDE):
         (row,) = OptionsState().rows(name)
         assert row.option.meaning and row.default
+
+
+def test_a_models_own_parameters_are_the_defaults() -> None:
+    state = OptionsState()
+    state.own = own_parameters(
+        'temperature                    0.3\nstop                           "<|a|>"\n'
+        'stop                           "b c"\nmystery                        1\n'
+    )
+    assert state.own == {"temperature": "0.3", "stop": "<|a|>\nb c"}
+    (row,) = state.rows("temperature")
+    assert row.default == "0.3"
+    state.set_text("temperature", "0.8")  # the engine's default is not this model's
+    assert state.request() == {"options": {"temperature": 0.8}}
+    state.set_text("temperature", "0.3")
+    assert state.request() == {}

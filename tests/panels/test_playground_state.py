@@ -66,6 +66,12 @@ async def test_stop_ends_the_work_and_keeps_what_came(playground: PlaygroundStat
     assert playground.last.metrics and playground.last.metrics.eval_count == 3
 
 
+async def test_the_models_own_parameters_are_shown(playground: PlaygroundState) -> None:
+    assert playground.options.own == {"num_thread": "1"}
+    (row,) = playground.options.rows("num_thread")
+    assert row.default == "1"
+
+
 async def test_the_same_seed_gives_the_same_text(playground: PlaygroundState) -> None:
     options(playground, num_predict=16, seed=42, temperature=1)
     await playground.send(PROMPT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,6 @@ import pytest
 
 from workbench.engines import Engine, start_engine, stop_engine
 from workbench.train._corpus import standard_library
-
-# threads that wait sleep, if PyTorch is not loaded yet: beside other tests they are far quicker
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MODULES = ("textwrap", "shlex", "heapq", "bisect", "fnmatch", "glob", "string", "stat", "queue")
 

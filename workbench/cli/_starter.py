@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 @click.option("--minutes", default=3.0, show_default=True, type=click.FloatRange(min=0.01))
 @click.option("--name", help="The model's name (default: starter, or all-minilm).")
 @click.option("--embedding", is_flag=True, help="Install the embedding model instead.")
+@click.option("--replace", is_flag=True, help="Make it anew when there is one of that name.")
 @click.option("--foreground", is_flag=True, help="Work in this process; Ctrl-C ends it.")
 @click.option("--detach", is_flag=True, help="Submit the job and return at once.")
 @json_option
 def starter(
-    minutes: float, name: str | None, embedding: bool, foreground: bool, detach: bool, as_json: bool
+    minutes: float,
+    name: str | None,
+    embedding: bool,
+    replace: bool,
+    foreground: bool,
+    detach: bool,
+    as_json: bool,
 ) -> None:
     """Train the starter model on this machine.
 
@@ -33,7 +40,9 @@ def starter(
     name = name or ("all-minilm" if embedding else "starter")
     ModelName.parse(name)  # a name that cannot be is told before minutes of training
     target = "install_minilm" if embedding else "build_starter"
-    arguments: dict[str, Any] = {"name": name} | ({} if embedding else {"minutes": minutes})
+    arguments: dict[str, Any] = {"name": name, "replace": replace}
+    if not embedding:
+        arguments["minutes"] = minutes
     if foreground:
         _work_here(target, arguments, as_json)
     else:

@@ -10,7 +10,7 @@ from workbench.panels.states import PlaygroundState
 
 _TURNS = "mode single chat live"
 _ENGINE = "engine.models engine.engine engine.starting"
-_OPTIONS = "options.texts options.problems"
+_OPTIONS = "options.texts options.problems options.own"
 
 
 class Playground(Panel):

@@ -52,7 +52,7 @@ def refuse_to_replace(engine: Engine, name: str) -> None:
     if find_model(engine, name) is not None:
         raise TrainingError(
             f"There is a model {name} already. Give another name, or allow to replace it "
-            "(replace=True)."
+            "(replace=True, --replace on the command line)."
         )
 
 

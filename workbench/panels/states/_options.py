@@ -53,6 +53,7 @@ class OptionsState(State):
     actions = frozenset({"set_text", "reset"})
     texts = Dict()
     problems = Dict()
+    own = Dict()  # the model's own parameters, as texts: they count before the engine's defaults
 
     def rows(self, which: str) -> list[Row]:
         """The fields: `common`, `more`, or the name of a single one."""
@@ -63,7 +64,7 @@ class OptionsState(State):
         text = value.strip("\r\n") if name == "stop" else value.strip()
         texts = {key: kept for key, kept in self.texts.items() if key != name}
         problems = {key: kept for key, kept in self.problems.items() if key != name}
-        if text and text != _default(FIELDS[name]):
+        if text and text != self._default(name):
             texts[name] = text
             try:
                 _parse(name, text)
@@ -93,7 +94,16 @@ class OptionsState(State):
         option = FIELDS[name]
         choices = CHOICES.get(name) or (("true", "false") if option.kind == "bool" else ())
         text, problem = self.texts.get(name, ""), self.problems.get(name, "")
-        return Row(option, text, _default(option), problem, choices)
+        return Row(option, text, self._default(name), problem, choices)
+
+    def _default(self, name: str) -> str:
+        """What counts when the field is empty, as the field's hint."""
+        option = FIELDS[name]
+        if name in self.own:
+            return str(self.own[name])
+        if option.default is None:
+            return "none" if option.kind == "list" else "auto"
+        return str(option.default).lower() if option.kind == "bool" else str(option.default)
 
 
 def _parse(name: str, text: str) -> Any:
@@ -112,8 +122,14 @@ def _parse(name: str, text: str) -> Any:
     return option_from_text(name, text)
 
 
-def _default(option: Option) -> str:
-    """The default as the field's hint."""
-    if option.default is None:
-        return "none" if option.kind == "list" else "auto"
-    return str(option.default).lower() if option.kind == "bool" else str(option.default)
+def own_parameters(text: str) -> dict[str, str]:
+    """The `parameters` of `show`, one a line, as texts of the form's fields."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        if name in OPTIONS and value:
+            found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found

@@ -21,7 +21,7 @@ from workbench.errors import EngineUnreachable, ModelNotFound, StreamBroken
 from workbench.panels.states._answer import Growing, Turn
 from workbench.panels.states._engine import EngineState
 from workbench.panels.states._jobs import JobsState
-from workbench.panels.states._options import OptionsState
+from workbench.panels.states._options import OptionsState, own_parameters
 from workbench.panels.states._state import Problem, State
 from workbench.types import Chunk, Message, Model
 
@@ -55,6 +55,7 @@ class PlaygroundState(State):
         self._wanted = values.pop("model", "")
         self._task: asyncio.Task[None] | None = None
         self._ids = count(1)
+        self._adopted: Model | None = None
         super().__init__(**values)
         self.engine.observe(lambda _change: self._choose_one(), ["models"])
         self._choose_one()
@@ -67,6 +68,15 @@ class PlaygroundState(State):
         await self.engine.refresh(start=start)
         if not self.engine.writers:
             await self.jobs.refresh()
+        await self._adopt()
+
+    async def _adopt(self) -> None:
+        """Show the chosen model's own parameters as the options' defaults."""
+        chosen = next((model for model in self.engine.models if model.name == self.model), None)
+        if chosen is None or self.engine.engine is None or chosen == self._adopted:
+            return
+        details = await (await self.engine.connect(start=False)).show(chosen.name)
+        self.options.own, self._adopted = own_parameters(details.parameters), chosen
 
     def wish(self, name: str) -> None:
         """Use this model, now or as soon as it appears."""
