@@ -1,0 +1,33 @@
+"""What a model takes of a machine: memory, speed, and how far such estimates can be trusted.
+
+Everything here is computed from a GGUF header or a card's facts before anything is loaded, and
+kept beside what was measured (the ledger), which corrects the next estimate.
+"""
+
+from __future__ import annotations
+
+from workbench.fit._records import (
+    Architecture,
+    Estimate,
+    Fit,
+    Load,
+    Memory,
+    Network,
+    Part,
+    Profile,
+    ProfileGpu,
+    Speed,
+)
+
+__all__ = [
+    "Architecture",
+    "Estimate",
+    "Fit",
+    "Load",
+    "Memory",
+    "Network",
+    "Part",
+    "Profile",
+    "ProfileGpu",
+    "Speed",
+]
