@@ -130,6 +130,20 @@ def test_from_nothing_to_a_page_and_back(starts: Callable[..., Started]) -> None
     jobs.stop_supervisor()  # looking at a job may have started one
 
 
+def test_killed_it_leaves_no_page_behind(starts: Callable[..., Started]) -> None:
+    started = starts("start", "--port", "0")
+    server = psutil.Process(started.event("url")["process"])
+    kernels = server.children(recursive=True)
+    started.event("job")
+    started.end(signal.SIGKILL)
+    assert psutil.wait_procs([server, *kernels], timeout=60)[1] == []
+    stop_engine()
+    for job in jobs.jobs():
+        jobs.cancel(job.id)
+        jobs.wait(job.id, 60)
+    jobs.stop_supervisor()
+
+
 def test_open_to_others_and_what_was_there_before_stays(
     starts: Callable[..., Started], tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 It runs in a session of its own, so that Ctrl-C reaches only us and things end in order. Its
 kernels are sessions of their own too; they are found again by a mark in their environment, so
-nothing else is ever ended, least of all jobs and engines that outlive a page.
+nothing else is ever ended, least of all jobs and engines that outlive a page. If we are killed,
+the server is told to end (see `_tied`), and it ends its kernels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -41,8 +43,13 @@ class Service:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as output:
             self.process = subprocess.Popen(
-                list(command),
-                env={**os.environ, **environment, MARK: self._mark},
+                [sys.executable, "-m", "workbench.cli._tied", *command],
+                env={
+                    **os.environ,
+                    **environment,
+                    MARK: self._mark,
+                    "WORKBENCH_STARTER_PID": str(os.getpid()),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
