@@ -5,6 +5,7 @@ WorkbenchError
 ├── MissingExtra          an optional package is not installed
 ├── ModelfileError        a Modelfile has a bad line (knows the line)
 ├── GGUFError             a GGUF file is damaged, hostile or not supported
+├── FitError              a network cannot be priced: facts are missing or absurd
 ├── StoreError            the database cannot be used
 ├── JobError              a job cannot be submitted, found, resumed
 ├── TrainingError         a model cannot be trained, or came out wrong
@@ -49,6 +50,10 @@ class ModelfileError(WorkbenchError):
 
 class GGUFError(WorkbenchError):
     """A GGUF file is damaged, hostile, or of a kind that is not supported."""
+
+
+class FitError(WorkbenchError):
+    """What a model takes cannot be computed: facts are missing, absurd, or of an unknown kind."""
 
 
 class StoreError(WorkbenchError):

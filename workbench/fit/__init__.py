@@ -6,6 +6,7 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 
 from __future__ import annotations
 
+from workbench.fit._layout import active_parameter_count, parameter_count
 from workbench.fit._records import (
     Architecture,
     Estimate,
@@ -18,6 +19,7 @@ from workbench.fit._records import (
     ProfileGpu,
     Speed,
 )
+from workbench.fit._tensors import computed_network
 
 __all__ = [
     "Architecture",
@@ -30,4 +32,7 @@ __all__ = [
     "Profile",
     "ProfileGpu",
     "Speed",
+    "active_parameter_count",
+    "computed_network",
+    "parameter_count",
 ]

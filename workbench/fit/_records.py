@@ -40,7 +40,7 @@ class Architecture:
     shared_inner: int = 0  # width of what all tokens pass beside the experts
     state_bytes: int = 0  # recurrent state of one sequence
     causal: bool = True  # False: an encoder, which keeps no cache
-    extras: Mapping[str, int] = field(default_factory=dict)  # what one family alone needs
+    extras: Mapping[str, int] = field(default_factory=dict, hash=False)  # of one family alone
 
 
 @dataclass(frozen=True, slots=True)

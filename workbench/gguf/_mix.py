@@ -74,9 +74,8 @@ def tensor_types(header: Header, mix: str) -> dict[str, str]:
 
 def may_change(tensor: TensorInfo) -> bool:
     """Whether quantising touches it: a matrix of weights that is not small and delicate."""
-    return (
-        len(tensor.shape) > 1 and tensor.name.endswith("weight") and not _KEPT.search(tensor.name)
-    )
+    name = tensor.name
+    return len(tensor.shape) > 1 and name.endswith("weight") and not _KEPT.search(name)
 
 
 def _integer(header: Header, key: str, default: int = 0) -> int:
