@@ -5,7 +5,12 @@
  *   data-form               values = all named fields inside the nearest one
  *   data-keys="ctrl+enter:send"   keys inside press the button with that data-key, or are the
  *                           action; data-hotkeys: the action, wherever the focus is
+ *                           (a key that is a character only outside of fields)
+ *   data-live               a field that acts while it is typed in or dragged, not at the end
+ *   data-rows               arrow keys, Page Up/Down, Home and End move between its [data-row]s
+ *   data-down="#id"         a field from which Arrow Down leads to the rows inside that element
  *   data-copy="#id"         copies that element's text; needs no kernel
+ *   data-download="#id"     saves that element's text as the file data-file
  *   data-follow             a scrolling box that stays at its end while it grows
  *   role="tablist"          arrow keys, Home and End move between the tabs
  *   data-focus="key"        takes the focus when the key changes (after an edit was opened)
@@ -58,6 +63,7 @@ function morphField(old, fresh) {
   const [before, after] = [server(old), server(fresh)];
   return () => {
     if (before === after) return;
+    if ("live" in old.dataset && old === document.activeElement) return; // typed on since
     if (old.type === "checkbox") old.checked = after === "true";
     else old.value = after;
   };
@@ -132,11 +138,20 @@ async function copy(button, root) {
   setTimeout(() => delete button.dataset.copied, 1600);
 }
 
+function download(button, root) {
+  const source = root.querySelector(button.dataset.download);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([source ? source.textContent : ""]));
+  link.download = button.dataset.file;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 function pressed(event) {
   const parts = [];
   if (event.ctrlKey || event.metaKey) parts.push("ctrl");
-  if (event.shiftKey) parts.push("shift");
-  return [...parts, event.key.toLowerCase()].join("+");
+  if (event.shiftKey && event.key.length > 1) parts.push("shift");
+  return [...parts, event.key === " " ? "space" : event.key.toLowerCase()].join("+");
 }
 
 function bound(text, key) {
@@ -153,6 +168,23 @@ function moveTab(event) {
   const tab = tabs[(to + tabs.length) % tabs.length];
   tab.focus();
   tab.click();
+}
+
+/* One row of a grid can be reached with Tab: the one that had the focus last. */
+function rove(row) {
+  for (const other of row.closest("[data-rows]").querySelectorAll("[data-row]"))
+    other.tabIndex = other === row ? 0 : -1;
+}
+
+function moveRow(event) {
+  const rows = [...event.target.closest("[data-rows]").querySelectorAll("[data-row]")];
+  const here = rows.indexOf(event.target);
+  const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
+  if (here < 0 || !(event.key in steps)) return;
+  event.preventDefault();
+  const to = Math.min(rows.length - 1, Math.max(0, here + steps[event.key]));
+  rove(rows[to]);
+  rows[to].focus();
 }
 
 /* Panels are widgets elsewhere in the page; give them the roles that their tabs speak of. */
@@ -182,6 +214,8 @@ function render({ model, el }) {
     morphChildren(el, parse(model.get("html")));
     follow.forEach(([box, stay]) => stay && (box.scrollTop = box.scrollHeight));
     namePanels(el);
+    const row = document.activeElement;
+    if (row && row.matches("[data-row]") && el.contains(row)) rove(row);
     const wanted = el.querySelector("[data-focus]");
     if (wanted && wanted.dataset.focus !== focused) wanted.focus();
     focused = wanted ? wanted.dataset.focus : null;
@@ -193,18 +227,35 @@ function render({ model, el }) {
   };
   const FIELDS = "input,select,textarea";
   const click = (event) => {
-    const node = event.target.closest("[data-action],[data-copy]");
+    const node = event.target.closest("[data-action],[data-copy],[data-download]");
     if (!node || !el.contains(node) || node.matches(FIELDS)) return;
     if (node.dataset.copy) return void copy(node, el);
+    if (node.dataset.download) return void download(node, el);
     if (node.getAttribute("aria-disabled") !== "true") send(node, node.dataset.action);
   };
   const change = (event) => {
     const node = event.target.closest("[data-action]");
-    if (node && node.matches(FIELDS)) send(node, node.dataset.action);
+    if (node && node.matches(FIELDS) && !("live" in node.dataset)) send(node, node.dataset.action);
+  };
+  const pending = new Map(); // live field -> timer: what is typed fast is sent once
+  const input = (event) => {
+    const node = event.target.closest("[data-live]");
+    if (!node || pending.has(node)) return;
+    const later = () => {
+      pending.delete(node);
+      send(node, node.dataset.action);
+    };
+    pending.set(node, setTimeout(later, 25));
   };
   const keydown = (event) => {
     if (event.isComposing) return;
     if (event.target.closest("[role=tablist]")) moveTab(event);
+    if (event.target.closest("[data-rows]")) moveRow(event);
+    if (event.key === "ArrowDown" && event.target.dataset.down) {
+      const row = document.querySelector(`${event.target.dataset.down} [data-row][tabindex="0"]`);
+      if (row) return void (event.preventDefault(), row.focus());
+    }
+    if (event.target.matches("button, summary, a") && /^(enter|space)$/.test(pressed(event))) return;
     const holder = event.target.closest("[data-keys]");
     const action = holder && bound(holder.dataset.keys, pressed(event));
     if (!action) return;
@@ -217,9 +268,11 @@ function render({ model, el }) {
     const holder = el.querySelector("[data-hotkeys]");
     if (!holder || holder.offsetParent === null || event.defaultPrevented) return;
     const action = bound(holder.dataset.hotkeys, pressed(event));
-    if (!action) return;
+    if (!action || (event.key.length === 1 && event.target.closest(FIELDS))) return;
     event.preventDefault();
-    send(holder, action);
+    const target = holder.querySelector(`[data-key="${action}"]`);
+    if (target && target.matches(FIELDS)) target.select();
+    else target ? target.click() : send(holder, action);
   };
   const tell = (seen) => {
     if (!model.get("reports") || model.get("seen") === seen) return;
@@ -229,6 +282,7 @@ function render({ model, el }) {
   const seen = () => tell(!document.hidden);
   el.addEventListener("click", click);
   el.addEventListener("change", change);
+  el.addEventListener("input", input);
   el.addEventListener("keydown", keydown);
   document.addEventListener("keydown", hotkey);
   document.addEventListener("visibilitychange", seen);
