@@ -6,7 +6,9 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 
 from __future__ import annotations
 
+from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._layout import active_parameter_count, parameter_count
+from workbench.fit._memory import kv_cache_bytes, memory
 from workbench.fit._records import (
     Architecture,
     Estimate,
@@ -19,6 +21,7 @@ from workbench.fit._records import (
     ProfileGpu,
     Speed,
 )
+from workbench.fit._shape import network_of
 from workbench.fit._tensors import computed_network
 
 __all__ = [
@@ -33,6 +36,12 @@ __all__ = [
     "ProfileGpu",
     "Speed",
     "active_parameter_count",
+    "best_quantisation",
     "computed_network",
+    "fit",
+    "kv_cache_bytes",
+    "largest_context",
+    "memory",
+    "network_of",
     "parameter_count",
 ]
