@@ -3,6 +3,32 @@
 from __future__ import annotations
 
 from workbench.catalogue._card import SIZE_CLASSES, Card, Score, Variant
+from workbench.catalogue._catalogue import Catalogue, gather
+from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, SORTS, Filters
 from workbench.catalogue._install import install
+from workbench.catalogue._merge import merge
+from workbench.catalogue._prices import Price, Prices, network_for
+from workbench.catalogue._search import Hit, Hits, Results
+from workbench.catalogue._understand import Understood
 
-__all__ = ["SIZE_CLASSES", "Card", "Score", "Variant", "install"]
+__all__ = [
+    "CAPABILITIES",
+    "CATEGORIES",
+    "SIZE_CLASSES",
+    "SORTS",
+    "Card",
+    "Catalogue",
+    "Filters",
+    "Hit",
+    "Hits",
+    "Price",
+    "Prices",
+    "Results",
+    "Score",
+    "Understood",
+    "Variant",
+    "gather",
+    "install",
+    "merge",
+    "network_for",
+]

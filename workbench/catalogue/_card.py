@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from workbench.fit import Architecture
+from workbench.fit import Architecture, Network
 
 # name and number of parameters below which it ends
 SIZE_CLASSES: Mapping[str, float] = {
@@ -69,6 +69,7 @@ class Card:
     path: Path | None = None  # of a file or folder on this disk
     fetched_at: datetime | None = None  # when a live source said it
     notes: tuple[str, ...] = ()
+    network: Network | None = field(default=None, repr=False)  # read from a file's header
 
     @property
     def size_class(self) -> str | None:

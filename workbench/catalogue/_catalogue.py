@@ -1,0 +1,136 @@
+"""The catalogue: all cards in one place, found by name or by search, priced for a machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.catalogue._card import Card
+from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
+from workbench.catalogue._merge import merge
+from workbench.catalogue._prices import ANY_MACHINE, Price, Prices, network_for, price
+from workbench.catalogue._search import Columns, Hits, Results, merged, select
+from workbench.catalogue._understand import understand
+from workbench.errors import ModelNotFound
+from workbench.fit import Load, Profile
+
+if TYPE_CHECKING:
+    from workbench.engines import Engine
+
+
+class Catalogue:
+    """Cards, one per model. `problems` say in words what could not be read on the way.
+
+    Reading it from several threads is safe; it never changes.
+    """
+
+    def __init__(self, cards: Iterable[Card], problems: Iterable[str] = ()) -> None:
+        self.cards = tuple(cards)
+        self.problems = tuple(problems)
+        self._columns = Columns(self.cards)
+        self._prices: dict[tuple[Profile, Load], Prices] = {}
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+    def __iter__(self) -> Iterator[Card]:
+        return iter(self.cards)
+
+    @cached_property
+    def facets(self) -> Mapping[str, Mapping[str, int]]:
+        """For each filter of words, the words that exist and how many cards have each."""
+        return {
+            field: {word: int(mask.sum()) for word, mask in sorted(words.items())}
+            for field, words in self._columns.words.items()
+        }
+
+    def get(self, name: str) -> Card:
+        """The card of this name, alias or repository. Raises ModelNotFound with near names."""
+        wanted = name.strip().casefold()
+        for key in (wanted, f"{wanted}:latest"):
+            if key in self._by_name:
+                return self.cards[self._by_name[key]]
+        near = nearest(wanted[:200], [card.name for card in self.cards])
+        advice = f"Did you mean {', '.join(near)}?" if near else "Search for a part of its name."
+        raise ModelNotFound(f"The catalogue has no model {name.strip()!r:.200}. {advice}", 404)
+
+    def search(
+        self,
+        filters: Filters | None = None,
+        *,
+        profile: Profile | None = None,
+        load: Load | None = None,
+        limit: int | None = None,
+    ) -> Results:
+        """The cards that pass, in the order asked for. Raises InvalidRequest."""
+        start = time.perf_counter()
+        filters = filters or Filters()
+        filters.check(self._known)
+        rest, understood = understand(filters, self._columns.words)
+        filters = merged(filters, understood, rest)
+        prices = None
+        if profile is not None or filters.fits or filters.max_memory is not None:
+            prices = self.prices(profile, load)
+        relevance = self._columns.text.relevance(rest)
+        places = select(self._columns, filters, relevance, prices)
+        hits = Hits(self.cards, places[:limit], relevance, prices)
+        seconds = time.perf_counter() - start
+        return Results(hits, len(places), seconds, filters, understood)
+
+    def prices(self, profile: Profile | None = None, load: Load | None = None) -> Prices:
+        """What each card takes of a machine (None: of one without limits), remembered."""
+        key = (profile or ANY_MACHINE, load or Load())
+        if key not in self._prices:
+            known: dict[tuple[int, str | None], Price] = {}
+            found = []
+            for card in self.cards:
+                kind = (id(card.network or card.architecture), card.quantisation)
+                if kind not in known:
+                    known[kind] = price(network_for(card), *key)
+                found.append(known[kind])
+            self._prices[key] = Prices(found)
+        return self._prices[key]
+
+    @cached_property
+    def _known(self) -> dict[str, set[str]]:
+        words = {field: set(found) for field, found in self._columns.words.items()}
+        words.pop("size_class")
+        words["category"] |= set(CATEGORIES)
+        words["capability"] |= set(CAPABILITIES)
+        return words
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for place, card in enumerate(self.cards):
+            found.setdefault(card.name.casefold(), place)
+        for place, card in enumerate(self.cards):
+            for name in (card.installed, card.hf_repo, *card.aliases):
+                if name:
+                    found.setdefault(name.casefold(), place)
+        return found
+
+
+def gather(
+    engine: Engine | None = None,
+    folders: Sequence[Path | str] = (),
+    live: Iterable[Card] | None = None,
+) -> Catalogue:
+    """All cards that can be had: shipped ones, an engine's, those of folders, live ones."""
+    try:
+        from workbench.catalogue._shipped import shipped  # type: ignore[import-untyped]
+    except ImportError:
+        groups: list[Iterable[Card]] = []
+    else:
+        groups = [shipped()]
+    installed: list[Card] = []
+    if engine is not None:
+        installed = [
+            replace(Card(one.name), installed=one.name, origins=("engine",))
+            for one in engine.models()
+        ]
+    return Catalogue(merge(installed, live or (), *groups))
