@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._layout import active_parameter_count, parameter_count
+from workbench.fit._ledger import (
+    Measurement,
+    fingerprint,
+    latest_calibration,
+    record,
+    save_calibration,
+)
 from workbench.fit._memory import kv_cache_bytes, memory
 from workbench.fit._records import (
     Architecture,
@@ -29,6 +36,7 @@ __all__ = [
     "Estimate",
     "Fit",
     "Load",
+    "Measurement",
     "Memory",
     "Network",
     "Part",
@@ -38,10 +46,14 @@ __all__ = [
     "active_parameter_count",
     "best_quantisation",
     "computed_network",
+    "fingerprint",
     "fit",
     "kv_cache_bytes",
     "largest_context",
+    "latest_calibration",
     "memory",
     "network_of",
     "parameter_count",
+    "record",
+    "save_calibration",
 ]

@@ -10,6 +10,21 @@ The first use in a process opens the database and brings its tables up to date.
 
 from workbench.store._engine import engine, session
 from workbench.store._migrate import SCHEMA
-from workbench.store._tables import Base, StoredJob, StoredProgress
+from workbench.store._tables import (
+    Base,
+    StoredCalibration,
+    StoredEstimate,
+    StoredJob,
+    StoredProgress,
+)
 
-__all__ = ["SCHEMA", "Base", "StoredJob", "StoredProgress", "engine", "session"]
+__all__ = [
+    "SCHEMA",
+    "Base",
+    "StoredCalibration",
+    "StoredEstimate",
+    "StoredJob",
+    "StoredProgress",
+    "engine",
+    "session",
+]

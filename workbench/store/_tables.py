@@ -9,7 +9,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -94,3 +105,52 @@ class StoredProgress(Base):
     fraction: Mapped[float | None] = mapped_column(Float)
     message: Mapped[str] = mapped_column(Text)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class StoredEstimate(Base):
+    """One line of the ledger: what was measured, beside what had been predicted."""
+
+    __tablename__ = "estimates"
+    __table_args__ = (
+        Index("ix_estimates_group", "machine", "quantity", "backend", "architecture", "model"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # a later report replaces this line
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    machine: Mapped[str] = mapped_column(String(64))
+    backend: Mapped[str] = mapped_column(String(32))
+    version: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(256))
+    digest: Mapped[str] = mapped_column(String(80))
+    architecture: Mapped[str] = mapped_column(String(64))
+    quantisation: Mapped[str] = mapped_column(String(32))
+    quantity: Mapped[str] = mapped_column(String(32))
+    load: Mapped[dict[str, Any]] = mapped_column(JSON)
+    formula: Mapped[int] = mapped_column(Integer)  # which version of it predicted
+    predicted: Mapped[float | None] = mapped_column(Float)  # by the formula, never corrected
+    low: Mapped[float | None] = mapped_column(Float)
+    high: Mapped[float | None] = mapped_column(Float)
+    basis: Mapped[str] = mapped_column(Text)
+    corrected: Mapped[float | None] = mapped_column(Float)  # what was shown to the user
+    corrected_low: Mapped[float | None] = mapped_column(Float)
+    corrected_high: Mapped[float | None] = mapped_column(Float)
+    measured: Mapped[float] = mapped_column(Float)
+    counts: Mapped[bool] = mapped_column(Boolean)  # may be compared with the prediction
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class StoredCalibration(Base):
+    """What a machine was measured to do."""
+
+    __tablename__ = "calibrations"
+    __table_args__ = (
+        Index("ix_calibrations_machine", "machine", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    machine: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
