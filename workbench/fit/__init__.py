@@ -6,6 +6,7 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 
 from __future__ import annotations
 
+from workbench.fit._correction import ErrorRow, corrected, errors
 from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._layout import active_parameter_count, parameter_count
 from workbench.fit._ledger import (
@@ -33,6 +34,7 @@ from workbench.fit._tensors import computed_network
 
 __all__ = [
     "Architecture",
+    "ErrorRow",
     "Estimate",
     "Fit",
     "Load",
@@ -46,6 +48,8 @@ __all__ = [
     "active_parameter_count",
     "best_quantisation",
     "computed_network",
+    "corrected",
+    "errors",
     "fingerprint",
     "fit",
     "kv_cache_bytes",
