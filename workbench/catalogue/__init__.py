@@ -9,6 +9,7 @@ from workbench.catalogue._install import install
 from workbench.catalogue._merge import merge
 from workbench.catalogue._prices import Price, Prices, network_for
 from workbench.catalogue._search import Hit, Hits, Results
+from workbench.catalogue._shipped import CardFiles, own_cards, read_cards, shipped
 from workbench.catalogue._understand import Understood
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SIZE_CLASSES",
     "SORTS",
     "Card",
+    "CardFiles",
     "Catalogue",
     "Filters",
     "Hit",
@@ -31,4 +33,7 @@ __all__ = [
     "install",
     "merge",
     "network_for",
+    "own_cards",
+    "read_cards",
+    "shipped",
 ]

@@ -63,7 +63,7 @@ class Card:
     hf_repo: str | None = None
     aliases: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)  # fact → who says so
-    origins: tuple[str, ...] = ()  # of "shipped", "engine", "disk", "hub", "registry"
+    origins: tuple[str, ...] = ()  # of "shipped", "own", "engine", "disk", "hub", "registry"
     installed: str | None = None  # its name in the engine
     digest: str | None = None
     path: Path | None = None  # of a file or folder on this disk

@@ -1,0 +1,260 @@
+"""Write the package's cards from a file of facts: `build_cards.py FACTS.json CARDS.json`.
+
+Run once, when the cards were made; from then on cards.json is edited by hand and kept valid by
+the tests (docs/cards.md). The facts file's schema is "local-llm-facts/1". What is added to it
+here: whether an embedding is tied where a published count or size tells it, and facts of
+published configurations that the file lacks (`ADDED`), each with its source.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from workbench.catalogue._facts import architecture_of
+from workbench.errors import FitError
+from workbench.fit import computed_network, parameter_count
+
+Row = dict[str, Any]
+ADDED: dict[str, tuple[Row, str]] = json.loads(
+    (Path(__file__).parent / "added_facts.json").read_text(encoding="utf-8")
+)
+PATTERNS = {
+    "gemma2": "SF",
+    "gpt-oss": "SF",
+    "gemma3": "SSSSSF",
+    "gemma3n": "SSSSF",
+    "cohere2": "SSSF",
+    "olmo2": "SSSF",
+    "llama4": "SSSF",
+    "qwen35": "RRRF",
+    "qwen35moe": "RRRF",
+    "qwen3next": "RRRF",
+}
+NEEDED = ("n_layers", "hidden_size", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size")
+
+
+def main() -> None:
+    facts, target = (Path(argument) for argument in sys.argv[1:3])
+    rows = json.loads(facts.read_text(encoding="utf-8"))["models"]
+    sources = Sources()
+    cards = [card_of(row, sources) for row in rows]
+    lines = [json.dumps(source, ensure_ascii=False) for source in sources.table]
+    head = {
+        "schema": "workbench-cards/1",
+        "compiled": "2026-11-21",
+        "about": "Facts about published models; see docs/cards.md and NOTICE.",
+    }
+    text = json.dumps(head, indent=0)[:-2] + ',\n"sources": [\n' + ",\n".join(lines)
+    text += '\n],\n"cards": [\n' + ",\n".join(map(compact, cards)) + "\n]\n}\n"
+    json.loads(text)
+    target.write_text(text, encoding="utf-8")
+
+
+def compact(card: Row) -> str:
+    return json.dumps(card, ensure_ascii=False, separators=(", ", ": "))
+
+
+class Sources:
+    """The table of sources; cards name its rows."""
+
+    def __init__(self) -> None:
+        self.table: list[str] = []
+        self.places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        text = text.replace("computed by check.py from", "computed from")
+        text = re.sub(r" ?\(check\.py\)", "", text).strip()
+        if text not in self.places:
+            self.places[text] = len(self.table)
+            self.table.append(text)
+        return self.places[text]
+
+
+def card_of(row: Row, sources: Sources) -> Row:
+    """One card; facts that are not known are left out."""
+    found = {key: sources_of(value, sources) for key, value in row["sources"].items()}
+    architecture, why = shape_of(row)
+    found |= {key: [sources.place(text)] for key, text in why.items()}
+    name = row["ollama_name"]
+    quantisation = mix_of(row["default_quant"])
+    card = {
+        "name": name,
+        "family": row["family"],
+        "publisher": row["publisher"],
+        "categories": row["categories"],
+        "capabilities": row["capabilities"],
+        "parameters": row["parameters_total"],
+        "parameters_are": row["parameters_precision"],
+        "text_parameters": row.get("parameters_text"),
+        "active_parameters": row["parameters_active"],
+        "context": row["context_length"],
+        "license": row["license"],
+        "released": row["release_date"],
+        "released_is": row["release_date_basis"],
+        "hf_repo": row["hf_repo"],
+        "aliases": row["ollama_default_aliases"],
+        "architecture": architecture,
+        "architecture_is": row["architecture_basis"],
+        "cache_at_4096": row["kv_cache_f16_bytes_at_4096"] or None,
+        "quantisation": quantisation,
+        "download": row["download_size_bytes"],
+        "weights": row["model_blob_bytes"],
+        "projector": row["projector_blob_bytes"],
+        "variants": variants_of(row),
+        "scores": [score_of(one, sources) for one in row["benchmarks"]],
+        "gap": row.get("parameters_gap_explained"),
+        "remark": row.get("notes"),
+        "sources": found,
+    }
+    return {key: value for key, value in card.items() if value not in (None, [], {})}
+
+
+def sources_of(value: Any, sources: Sources) -> list[int]:
+    texts = [value] if isinstance(value, str) else list(value)
+    return [sources.place(text) for text in texts]
+
+
+def mix_of(name: str | None) -> str | None:
+    return {"FP16": "F16"}.get(name, name) if name else None
+
+
+def variants_of(row: Row) -> list[list[Any]]:
+    return [
+        [mix_of(one["quant"]), one["tag"], one["size_bytes_approx"]] for one in row["quantizations"]
+    ]
+
+
+def score_of(one: Row, sources: Sources) -> list[Any]:
+    score = [one["metric"], one["value"], one["setting"], sources.place(one["source"])]
+    return [*score, one["measured_on"]] if one.get("measured_on") else score
+
+
+def shape_of(row: Row) -> tuple[Row | None, dict[str, str]]:
+    """The architecture in the cards' schema, and sources of what was added."""
+    name = row["ollama_name"]
+    added, source = ADDED.get(name, ({}, ""))
+    why = {"architecture_added": source} if added else {}
+    if all(row.get(key) for key in NEEDED) and row.get("architecture_ollama") != "glmocr":
+        shape = plain_shape(row)
+        shape = {**shape, **added, "extras": shape["extras"] | added.get("extras", {})}
+    elif added.get("layers"):
+        shape = {"name": row["architecture"]} | added
+    else:
+        return None, {}
+    shape = {key: value for key, value in shape.items() if value is not None and value != {}}
+    shape = {key: value for key, value in shape.items() if value or key in ("tied", "causal")}
+    if "tied" not in shape:
+        shape["tied"], why["tied"] = guess_tied(row, shape)
+    kind = (row.get("attention") or {}).get("kind") or ""
+    if kind.startswith("hybrid") and not set(shape.get("pattern", "")) & {"R", "M"}:
+        return None, {}
+    if kind == "mla" and "kv_rank" not in shape.get("extras", {}):
+        return None, {}
+    if "S" in shape.get("pattern", "") and not shape.get("window"):
+        return None, {}
+    return shape, why
+
+
+def plain_shape(row: Row) -> Row:
+    attention = row.get("attention") or {}
+    kind, name = attention.get("kind") or "full", row["architecture"] or row["architecture_ollama"]
+    shape = {
+        "name": name,
+        "layers": row["n_layers"],
+        "width": row["hidden_size"],
+        "heads": row["n_heads"],
+        "kv_heads": row["n_kv_heads"],
+        "head_size": row["head_dim"],
+        "inner": row["intermediate_size"],
+        "vocabulary": row["vocab_size"],
+        "tied": row["tied_embeddings"],
+        "experts": row["n_experts"],
+        "experts_used": row["n_experts_used"],
+        "expert_inner": row["moe_intermediate_size"],
+        "shared_inner": row["shared_expert_intermediate_size"]
+        or (row["n_shared_experts"] or 0) * (row["moe_intermediate_size"] or 0),
+        "full_kv_heads": attention.get("full_n_kv_heads"),
+        "full_head_size": attention.get("full_head_dim"),
+    }
+    extras: Row = {}
+    if kind in ("sliding+full", "chunked+full"):
+        full, period = attention["n_full_layers"], PATTERNS.get(name)
+        shape["pattern"] = period or ("SSSSF" if row["n_layers"] // full == 5 else "SSSSSF")
+        shape["window"] = attention.get("sliding_window")
+    elif kind == "hybrid-linear" and attention.get("linear"):
+        shape["pattern"], linear = PATTERNS[name], attention["linear"]
+        extras = {
+            "linear_keys": linear["num_key_heads"],
+            "linear_values": linear["num_value_heads"],
+            "key_head": linear["key_head_dim"],
+            "value_head": linear["value_head_dim"],
+            "kernel": linear["conv_kernel"],
+        }
+    elif kind == "full+cross":
+        shape["pattern"], extras = "FFFXF", {"image_tokens": 4 * 1601}
+    elif kind == "bidirectional":
+        shape |= {"causal": False, "tied": True}
+        extras = {"types": 2} | ({"positions": 512} if name == "bert" else {})
+    elif kind == "mla":
+        names = {
+            "kv_rank": "kv_lora_rank",
+            "q_rank": "q_lora_rank",
+            "rope": "qk_rope_head_dim",
+            "nope": "qk_nope_head_dim",
+            "value": "v_head_dim",
+            "dense_layers": "first_k_dense",
+        }
+        extras = {key: attention[theirs] for key, theirs in names.items() if theirs in attention}
+        shape["head_size"] = None
+    if attention.get("kv_shared_layers"):
+        shape["cached_layers"] = row["n_layers"] - attention["kv_shared_layers"]
+    if attention.get("k_eq_v_on_full"):
+        extras["keys_are_values"] = 1
+    if name == "llama4":
+        shape |= {
+            "expert_inner": row["intermediate_size"],
+            "shared_inner": row["intermediate_size"],
+        }
+        shape["inner"] = attention["dense_intermediate_size"]
+        extras["expert_every"] = row["n_layers"] // attention["n_moe_layers"]
+    return shape | {"extras": extras}
+
+
+def guess_tied(row: Row, shape: Row) -> tuple[bool, str]:
+    """What a published count, an exact or a rounded file size says about the output matrix."""
+    counts, sizes = {}, {}
+    for tied in (True, False):
+        architecture = architecture_of({**shape, "tied": tied})
+        try:
+            counts[tied] = parameter_count(architecture)
+        except FitError:
+            return False, "not stated; taken as not tied, which is the larger"
+        for mix, _, size in [(mix_of(row["default_quant"]), "", row["model_blob_bytes"])] + [
+            variant for variant in variants_of(row) if variant[0] in ("F16", "BF16", "Q8_0")
+        ]:
+            if size:
+                try:
+                    network = computed_network(architecture, mix)
+                except FitError:
+                    continue
+                total = sum(one.bytes for one in network.tensors) + network.tokenizer_bytes
+                sizes.setdefault(tied, []).append(abs(total / size - 1))
+    published = row.get("parameters_text") or row["parameters_total"]
+    if published and row["parameters_precision"] != "computed":
+        errors = {tied: abs(count / published - 1) for tied, count in counts.items()}
+        best = min(errors, key=lambda tied: errors[tied])
+        if errors[best] < 0.005 < errors[not best]:
+            return best, "implied by the published parameter count"
+    if len(sizes) == 2:
+        best = min(sizes, key=lambda tied: min(sizes[tied]))
+        if min(sizes[best]) < 0.03:
+            return best, "implied by the published file sizes"
+    return False, "not stated; taken as not tied, which is the larger"
+
+
+if __name__ == "__main__":
+    main()
