@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from workbench.catalogue._card import SIZE_CLASSES, Card, Score, Variant
 from workbench.catalogue._catalogue import Catalogue, gather
+from workbench.catalogue._disk import on_disk
+from workbench.catalogue._engine import installed
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, SORTS, Filters
 from workbench.catalogue._install import install
 from workbench.catalogue._merge import merge
@@ -31,8 +33,10 @@ __all__ = [
     "Variant",
     "gather",
     "install",
+    "installed",
     "merge",
     "network_for",
+    "on_disk",
     "own_cards",
     "read_cards",
     "shipped",

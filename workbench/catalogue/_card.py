@@ -39,6 +39,7 @@ class Variant:
     name: str  # what to pull: "llama3.1:8b-instruct-q4_K_M"
     bytes: int | None
     exact: bool  # False: published with two digits
+    installed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.catalogue._card import Card
+from workbench.catalogue._disk import on_disk
+from workbench.catalogue._engine import installed
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
 from workbench.catalogue._merge import merge
 from workbench.catalogue._prices import ANY_MACHINE, Price, Prices, network_for, price
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
+from workbench.catalogue._shipped import own_cards, shipped
 from workbench.catalogue._understand import understand
-from workbench.errors import ModelNotFound
+from workbench.errors import EngineError, ModelNotFound
 from workbench.fit import Load, Profile
 
 if TYPE_CHECKING:
@@ -117,20 +119,22 @@ class Catalogue:
 
 def gather(
     engine: Engine | None = None,
-    folders: Sequence[Path | str] = (),
+    folders: Iterable[Path | str] = (),
     live: Iterable[Card] | None = None,
 ) -> Catalogue:
-    """All cards that can be had: shipped ones, an engine's, those of folders, live ones."""
-    try:
-        from workbench.catalogue._shipped import shipped  # type: ignore[import-untyped]
-    except ImportError:
-        groups: list[Iterable[Card]] = []
-    else:
-        groups = [shipped()]
-    installed: list[Card] = []
+    """All cards that can be had: an engine's, folders', the user's own, live and shipped ones.
+
+    An engine that does not answer is a problem of the catalogue, not an error. Nothing is fetched:
+    `live` are what `hub_search`, `registry_card` or `remote_card` brought.
+    """
+    near: tuple[Card, ...] = ()
+    problems: tuple[str, ...] = ()
     if engine is not None:
-        installed = [
-            replace(Card(one.name), installed=one.name, origins=("engine",))
-            for one in engine.models()
-        ]
-    return Catalogue(merge(installed, live or (), *groups))
+        try:
+            near = installed(engine)
+        except EngineError as error:
+            problems = (f"The installed models are not listed: {error}",)
+    files, more = on_disk(folders)
+    own = own_cards()
+    cards = merge(near, files, own.cards, live or (), shipped())
+    return Catalogue(cards, (*problems, *more, *own.problems))

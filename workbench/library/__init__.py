@@ -8,10 +8,20 @@ here loads a model into memory; never give it a live Ollama's own folder.
 from __future__ import annotations
 
 from workbench.library._create import Creation
-from workbench.library._describe import show
+from workbench.library._describe import capabilities_of, show
 from workbench.library._events import Emit, Event
 from workbench.library._library import Installed, Library
 from workbench.library._pull import Puller
 from workbench.library._registry import PullLimits
 
-__all__ = ["Creation", "Emit", "Event", "Installed", "Library", "PullLimits", "Puller", "show"]
+__all__ = [
+    "Creation",
+    "Emit",
+    "Event",
+    "Installed",
+    "Library",
+    "PullLimits",
+    "Puller",
+    "capabilities_of",
+    "show",
+]
