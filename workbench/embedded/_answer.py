@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.embedded._measure import watched
 from workbench.embedded._prompt import Ask, Call, prepare, render, tokenize
 from workbench.embedded._runner import Event, Runner
 from workbench.embedded._scheduler import Scheduler
@@ -71,11 +72,13 @@ async def answer(
         loaded = time.perf_counter_ns()
         call = await prepare(runner, ask)
         reader = _Reader(ask, call)
-        async with aclosing(runner.stream(call.path, call.body)) as stream:
-            async for events in stream:
-                batch: Batch = [piece for event in events if (piece := reader.read(event))]
-                if batch:
-                    yield batch
+        with watched(runner, plain=not ask.format and ask.top_logprobs is None) as seen:
+            async with aclosing(runner.stream(call.path, call.body)) as stream:
+                async for events in stream:
+                    batch: Batch = [piece for event in events if (piece := reader.read(event))]
+                    if batch:
+                        yield batch
+            seen.timings = reader.timings
         if not reader.reason:
             raise EngineError("the model's process ended the answer early", 500)
         reader.check_format()
@@ -98,7 +101,7 @@ class _Reader:
     def __init__(self, ask: Ask, call: Call) -> None:
         self._ask, self._call = ask, call
         self._chat = call.path == "/v1/chat/completions"
-        self._timings: dict[str, Any] = {}
+        self.timings: dict[str, Any] = {}
         self._calls: dict[int, dict[str, str]] = {}
         self._text: list[str] = []
         self._tokens: list[int] = []
@@ -107,7 +110,7 @@ class _Reader:
     def read(self, event: Event) -> Piece | None:
         """The piece in the event; None when it has nothing to show."""
         if "timings" in event:
-            self._timings = event["timings"]
+            self.timings = event["timings"]
         return self._read_chat(event) if self._chat else self._read_plain(event)
 
     def _read_plain(self, event: Event) -> Piece | None:
@@ -180,7 +183,7 @@ class _Reader:
 
     def costs(self) -> tuple[int, int, int, int]:
         """Prompt tokens and nanoseconds, answer's tokens and nanoseconds."""
-        known = self._timings
+        known = self.timings
         return (
             int(known.get("cache_n", 0)) + int(known.get("prompt_n", 0)),
             int(float(known.get("prompt_ms", 0)) * 1e6),
@@ -196,7 +199,7 @@ class _Reader:
         """
         before, prompt = self._ask.context, self._call.text
         begun = [*before, *await tokenize(runner, prompt, special=not before)]
-        if len(self._tokens) == self._timings.get("predicted_n"):
+        if len(self._tokens) == self.timings.get("predicted_n"):
             return (*begun, *self._tokens)
         return (*begun, *await tokenize(runner, "".join(self._text), special=False))
 

@@ -104,7 +104,8 @@ def main() -> None:
         import xllamacpp as llama
 
         server = llama.Server(parameters(json.loads(line)))
-        answer = {"url": server.listening_address}
+        kinds = [device["type"].name for device in llama.get_device_info()]
+        answer = {"url": server.listening_address, "gpu": any(k.endswith("GPU") for k in kinds)}
     except Exception as error:  # whatever it is, the engine has to say it
         answer = {"error": str(error) or type(error).__name__}
     print(json.dumps(answer), file=answers, flush=True)

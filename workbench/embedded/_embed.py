@@ -35,6 +35,8 @@ async def embed(
         if texts:
             inputs = [await _fitted(runner, text, truncate) for text in texts]
             answer = await runner.call("/v1/embeddings", {"input": inputs})
+            if runner.watch is not None:
+                runner.watch.computed(int(answer.get("usage", {}).get("prompt_tokens", 0)))
     items = sorted(answer.get("data", []), key=lambda item: int(item["index"]))
     return {
         "embeddings": [_normalised(item["embedding"], dimensions) for item in items],

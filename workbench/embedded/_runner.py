@@ -20,12 +20,15 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
 
 from workbench.errors import EngineError, InvalidRequest
+
+if TYPE_CHECKING:
+    from workbench.embedded._measure import Watch
 
 Event = dict[str, Any]
 _REST = 0.008  # seconds between two reads of a stream, at most
@@ -60,6 +63,8 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.slots = asyncio.Semaphore(settings.parallel)
+        self.watch: Watch | None = None  # what tells the ledger of this child
+        self.gpu = False  # whether llama.cpp has found a card
         self._secret = secrets.token_hex(16)
         self._process: asyncio.subprocess.Process | None = None
         self._address = ("127.0.0.1", 0)
@@ -94,6 +99,7 @@ class Runner:
             await self.stop()
             why = _reason(log_start) or f"{answer['error']} See the engine's log"
             raise EngineError(f"llama.cpp cannot load this model: {why}", 500)
+        self.gpu = bool(answer["gpu"])
         url = urlsplit(answer["url"])
         self._address = (url.hostname or "127.0.0.1", url.port or 0)
 

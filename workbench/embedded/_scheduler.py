@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.embedded._account import Account
 from workbench.embedded._limits import Limits, child_settings, free_threads, memory_shape
+from workbench.embedded._measure import Watch
 from workbench.embedded._memory import available_bytes, needed_bytes, refuse
 from workbench.embedded._runner import Runner, Settings
 from workbench.errors import EngineBusy
@@ -61,6 +63,7 @@ class Scheduler:
         self._freed = asyncio.Event()
         self._waiting = 0
         self._unloads: set[asyncio.Task[None]] = set()
+        self._account = Account(lambda: self.busy)
 
     def running(self) -> list[Loaded]:
         """The loaded models, the one that stays longest first."""
@@ -70,7 +73,10 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Whether any request waits or runs."""
-        return self._waiting > 0 or any(loaded.users for loaded in self._loaded.values())
+        return self._waiting > 0 or any(
+            loaded.users
+            for loaded in list(self._loaded.values())  # asked by a thread, too
+        )
 
     @asynccontextmanager
     async def use(
@@ -113,6 +119,7 @@ class Scheduler:
     async def close(self) -> None:
         """End all children."""
         await asyncio.gather(*(self._stop(loaded) for loaded in list(self._loaded.values())))
+        await self._account.close()
 
     async def _take_slot(self, model: Installed, settings: Settings, keep_alive: float) -> Loaded:
         while True:
@@ -155,6 +162,7 @@ class Scheduler:
             started = time.monotonic()
             await runner.start(self.limits.load_timeout, threads)
             _log.info("loaded in %.2f s as process %d", time.monotonic() - started, runner.pid)
+            runner.watch = Watch(self._account, model, runner, threads)
             loaded = Loaded(runner, model, keep_alive)
             self._loaded[settings.model] = loaded
             return loaded
@@ -206,6 +214,8 @@ class Scheduler:
     async def _stop(self, loaded: Loaded) -> None:
         if self._loaded.get(loaded.runner.settings.model) is loaded:
             del self._loaded[loaded.runner.settings.model]
+            if loaded.runner.watch is not None:
+                loaded.runner.watch.ended()
         if loaded.timer is not None:
             loaded.timer.cancel()
         await loaded.runner.stop()
