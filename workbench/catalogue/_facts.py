@@ -35,7 +35,7 @@ def architecture_of(
     unknown = set(facts) - {*_NUMBERS, *_COUNTS, *_OTHERS}
     if unknown:
         raise InvalidRequest(f"{what}: architecture has an unknown field, {min(unknown)!r}.")
-    number = {key: _count(facts, key, what) for key in (*_NUMBERS, *_COUNTS)}
+    number: dict[str, Any] = {key: _count(facts, key, what) for key in (*_NUMBERS, *_COUNTS)}
     missing = [key for key in _NEEDED if not number[key]]
     name, pattern = facts.get("name"), facts.get("pattern", "F")
     tied, causal, extras = facts.get("tied"), facts.get("causal", True), facts.get("extras", {})
@@ -48,6 +48,8 @@ def architecture_of(
     if not isinstance(extras, dict) or number["layers"] > _MOST_LAYERS:
         raise InvalidRequest(f"{what}: extras must be numbers by name; at most 1024 layers.")
     whole = {str(key)[:40]: _count(extras, key, what) for key in extras}
+    if number["cached_layers"]:  # the others have matrices for keys, but no cache
+        whole["kv_heads"] = number["kv_heads"]
     layers = "".join(islice(cycle(pattern), number["layers"]))
     if "S" in layers and not number["window"]:
         raise InvalidRequest(f"{what}: a pattern with S needs a window.")
@@ -65,6 +67,7 @@ def architecture_of(
         state_bytes=_state_bytes(layers, number["width"], whole),
         causal=causal,
         extras=whole,
+        kinds=layers if set(layers) != {"F"} else "",
     )
 
 
@@ -80,7 +83,7 @@ def _count(facts: Mapping[str, Any], key: str, what: str) -> int:
 
 def _per_layer(
     layers: str, number: Mapping[str, int], extras: Mapping[str, int], causal: bool
-) -> dict[str, tuple[Any, ...]]:
+) -> dict[str, Any]:
     """Key-value heads, sizes of keys and values, and windows, layer by layer."""
     head = number["head_size"] or number["width"] // number["heads"]
     full_head = number["full_head_size"] or head

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from workbench.fit._correction import ErrorRow, corrected, errors
 from workbench.fit._fit import best_quantisation, fit, largest_context
-from workbench.fit._layout import active_parameter_count, parameter_count
 from workbench.fit._ledger import (
     Measurement,
     fingerprint,
@@ -17,6 +16,7 @@ from workbench.fit._ledger import (
     save_calibration,
 )
 from workbench.fit._memory import kv_cache_bytes, memory
+from workbench.fit._parameters import active_parameter_count, parameter_count
 from workbench.fit._records import (
     Architecture,
     Estimate,

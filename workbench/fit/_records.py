@@ -41,6 +41,7 @@ class Architecture:
     state_bytes: int = 0  # recurrent state of one sequence
     causal: bool = True  # False: an encoder, which keeps no cache
     extras: Mapping[str, int] = field(default_factory=dict, hash=False)  # of one family alone
+    kinds: str = ""  # a letter per layer where a family mixes kinds (docs/cards.md)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A network computed from facts: the tensors that a quantised file of it would hold.
 
-The shapes are `_layout`'s; the types are those of llama.cpp's mixes (`workbench.gguf`), and for
+The shapes are `_parameters`'s; the types are those of llama.cpp's mixes (`workbench.gguf`), and for
 published low-bit mixes that we do not write, rules of the same source, simplified. Sizes of the
 tokenizer are estimates by the vocabulary: files of known size hold 20 to 65 bytes per token.
 """
@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 
 from workbench.errors import FitError
-from workbench.fit._layout import shapes
+from workbench.fit._parameters import shapes
 from workbench.fit._records import Architecture, Network
 from workbench.gguf import QUANTISATIONS, Header, TensorInfo, tensor_types
 

@@ -1,0 +1,174 @@
+"""How many numbers a network of a known family has, tensor by tensor.
+
+`_layout` says in words which tensors there are; here the words become shapes, layer by layer.
+Equal layers share their shapes, so a network of 100 layers takes no longer than one of ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from math import prod
+
+from workbench.errors import FitError
+from workbench.fit._layout import FAMILIES, PER_LAYER, PER_LAYER_HEAD, QK_NORM, QKV_BIAS, Family
+from workbench.fit._records import Architecture
+
+
+@lru_cache(maxsize=4096)
+def shapes(architecture: Architecture) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Name and shape of every tensor; FitError when the family's layout is not known."""
+    family = FAMILIES.get(architecture.name)
+    if family is None:
+        raise FitError(
+            f"The tensors of the family {architecture.name!r} are not known without a file. "
+            "Give a GGUF file to have it priced."
+        )
+    skipped = {"output.weight"} if architecture.tied else set()
+    sizes = _sizes(architecture, 0)
+    head = family.head
+    if architecture.name == "gemma4" and "per_layer" in architecture.extras:
+        head = PER_LAYER_HEAD
+    found = [(name, shape) for name, shape in _fill(head, sizes) if name not in skipped]
+    layers: dict[tuple[str, tuple[int, ...]], list[tuple[str, tuple[int, ...]]]] = {}
+    for layer in range(architecture.layers):
+        layout = _layout(architecture, family, layer)
+        key = (layout, _varying(architecture, layer))
+        if key not in layers:
+            layers[key] = _fill(layout, _sizes(architecture, layer))
+        found += [(f"blk.{layer}.{name}", shape) for name, shape in layers[key]]
+    return tuple(found)
+
+
+def parameter_count(architecture: Architecture) -> int:
+    """Numbers in all tensors; FitError when the family's layout is not known."""
+    return sum(prod(shape) for _, shape in shapes(architecture))
+
+
+def active_parameter_count(architecture: Architecture) -> int:
+    """Numbers that one token passes: of a mixture's experts those that are used."""
+    total = parameter_count(architecture)
+    if not architecture.experts:
+        return total
+    routed = sum(prod(shape) for name, shape in shapes(architecture) if "_exps." in name)
+    return total - routed + routed * architecture.experts_used // architecture.experts
+
+
+def _layout(architecture: Architecture, family: Family, layer: int) -> str:
+    """The words for one layer."""
+    extras = architecture.extras
+    kind = architecture.kinds[layer : layer + 1] or ("F" if architecture.kv_heads[layer] else "R")
+    attention = family.recurrent if family.recurrent and kind in "RM" else family.attention
+    if architecture.name == "deepseek2":
+        lora = "q_rank" in extras
+        attention += "; attn_q_a width,q_rank; attn_q_a_norm q_rank; attn_q_b q_rank,mla_q" * lora
+        attention += "; attn_q width,mla_q" * (not lora)
+    if architecture.name == "falcon" and architecture.kv_heads[layer] > 1:
+        attention += "; attn_norm_2 width; attn_norm_2.bias width"
+    if architecture.name == "gemma4" and kind == "F" and "keys_are_values" in extras:
+        attention = attention.replace("attn_v width,v; ", "")
+    attention += QKV_BIAS * ("qkv_bias" in extras) + QK_NORM * ("qk_norm" in extras)
+    if family.alone and kind != "E":
+        return attention
+    every = extras.get("expert_every", 1)
+    routed = architecture.experts and layer >= extras.get("dense_layers", 0)
+    routed = routed and layer % every == every - 1
+    ffn = family.routed if routed else family.ffn
+    ffn += "; exp_probs_b.bias experts" * bool(routed and "expert_bias" in extras)
+    if "latent_width" in extras:
+        ffn += "; ffn_latent_down width,routed_width; ffn_latent_up routed_width,width"
+    if architecture.name == "gemma4" and "per_layer" in extras:
+        ffn += PER_LAYER
+    if "wide_from" in extras and layer >= extras["wide_from"]:
+        ffn = ffn.replace("inner", "2inner")
+    return ffn if family.alone else f"{attention}; {ffn}"
+
+
+def _varying(architecture: Architecture, layer: int) -> tuple[int, ...]:
+    """What of `_sizes` depends on the layer."""
+    one = architecture
+    return one.kv_heads[layer], one.key_size[layer], one.value_size[layer]
+
+
+def _sizes(architecture: Architecture, layer: int) -> dict[str, int]:
+    """The words of the layouts as numbers."""
+    one = architecture
+    kv_heads, head, value = _varying(one, layer)
+    if not kv_heads:  # an encoder, or a layer that borrows keys and has matrices all the same
+        kv_heads = one.extras.get("kv_heads", one.heads)
+    q, k, v = one.heads * head, kv_heads * head, kv_heads * value
+    expert = one.expert_inner or one.inner
+    sizes = {"width": one.width, "3width": 3 * one.width, "vocabulary": one.vocabulary}
+    sizes |= {"heads": one.heads, "head": head, "q": q, "k": k, "v": v, "2q": 2 * q, "1": 1}
+    sizes |= {"qkv": q + k + v, "inner": one.inner, "2inner": 2 * one.inner}
+    sizes |= {"experts": one.experts, "expert": expert, "2expert": 2 * expert}
+    sizes |= {"shared": one.shared_inner, **one.extras}
+    sizes["routed_width"] = sizes.get("latent_width", one.width)
+    for needed, derive in _DERIVED.items():
+        if needed in sizes:
+            sizes |= derive(one, sizes)
+    return sizes
+
+
+def _latent_sizes(one: Architecture, sizes: dict[str, int]) -> dict[str, int]:
+    """Of attention over a compressed row (MLA)."""
+    rope, nope, value = (sizes.get(word, 0) for word in ("rope", "nope", "value"))
+    return {
+        "latent": sizes["kv_rank"] + rope,
+        "mla_q": one.heads * (nope + rope),
+        "mla_out": one.heads * value,
+    }
+
+
+def _delta_sizes(one: Architecture, sizes: dict[str, int]) -> dict[str, int]:
+    """Of linear attention with the delta rule (Qwen3-Next, Qwen3.5)."""
+    values = sizes["linear_values"] * sizes["value_head"]
+    gates = sizes["linear_values"]
+    mixed = 2 * sizes["linear_keys"] * sizes["key_head"] + values
+    return {"gates": gates, "2gates": 2 * gates, "values": values, "mixed": mixed}
+
+
+def _mamba_sizes(one: Architecture, sizes: dict[str, int]) -> dict[str, int]:
+    """Of Mamba-2 layers."""
+    inner = sizes["mamba_heads"] * sizes["mamba_head"]
+    mixed = inner + 2 * sizes["groups"] * sizes["state"]
+    group = inner // max(sizes["groups"], 1)
+    projected = inner + mixed + sizes["mamba_heads"]
+    return {"mamba": inner, "mixed": mixed, "group": group, "projected": projected}
+
+
+def _per_layer_sizes(one: Architecture, sizes: dict[str, int]) -> dict[str, int]:
+    """Of Gemma's embeddings for each layer, and its alternating updates."""
+    altup = sizes.get("altup", 1)
+    return {
+        "per_layers": one.layers * sizes["per_layer"],
+        "others": altup - 1,
+        "altups": altup * altup,
+    }
+
+
+_DERIVED: dict[str, Callable[[Architecture, dict[str, int]], dict[str, int]]] = {
+    "kv_rank": _latent_sizes,
+    "linear_keys": _delta_sizes,
+    "mamba_heads": _mamba_sizes,
+    "per_layer": _per_layer_sizes,
+}
+
+
+@cache
+def _words(layout: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    parsed = []
+    for entry in layout.split(";"):
+        name, _, shape = entry.strip().partition(" ")
+        parsed.append((name.rstrip(".") if "." in name else f"{name}.weight", shape))
+    return tuple((name, tuple(shape.split(","))) for name, shape in parsed)
+
+
+def _fill(layout: str, sizes: dict[str, int]) -> list[tuple[str, tuple[int, ...]]]:
+    try:
+        return [(name, tuple(sizes[word] for word in shape)) for name, shape in _words(layout)]
+    except KeyError as error:
+        raise FitError(
+            f"The facts lack {error} of this family, so its tensors cannot be computed. "
+            "Give a GGUF file to have it priced."
+        ) from error
