@@ -6,6 +6,12 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 
 from __future__ import annotations
 
+from workbench.fit._calibrate import (
+    Calibration,
+    calibrate,
+    newest_calibration,
+    run_calibration,
+)
 from workbench.fit._correction import ErrorRow, corrected, errors
 from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._ledger import (
@@ -16,8 +22,11 @@ from workbench.fit._ledger import (
     save_calibration,
 )
 from workbench.fit._memory import kv_cache_bytes, memory
+from workbench.fit._own_profiles import save_profile
 from workbench.fit._parameters import active_parameter_count, parameter_count
+from workbench.fit._profiles import PROFILES, find_profile, profiles, this_machine
 from workbench.fit._records import (
+    CACHE_TYPES,
     Architecture,
     Estimate,
     Fit,
@@ -30,10 +39,14 @@ from workbench.fit._records import (
     Speed,
 )
 from workbench.fit._shape import network_of
+from workbench.fit._speed import profile_speed, speed
 from workbench.fit._tensors import computed_network
 
 __all__ = [
+    "CACHE_TYPES",
+    "PROFILES",
     "Architecture",
+    "Calibration",
     "ErrorRow",
     "Estimate",
     "Fit",
@@ -47,9 +60,11 @@ __all__ = [
     "Speed",
     "active_parameter_count",
     "best_quantisation",
+    "calibrate",
     "computed_network",
     "corrected",
     "errors",
+    "find_profile",
     "fingerprint",
     "fit",
     "kv_cache_bytes",
@@ -57,7 +72,14 @@ __all__ = [
     "latest_calibration",
     "memory",
     "network_of",
+    "newest_calibration",
     "parameter_count",
+    "profile_speed",
+    "profiles",
     "record",
+    "run_calibration",
     "save_calibration",
+    "save_profile",
+    "speed",
+    "this_machine",
 ]
