@@ -108,7 +108,7 @@ class RegistryServer:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("range", ""))
         start, end, status = 0, len(content), 200
         if wanted and self.ranges:
-            start, end, status = int(wanted[1]), int(wanted[2]) + 1, 206
+            start, end, status = int(wanted[1]), min(int(wanted[2]) + 1, end), 206
         number = len(self.asked)
         self.asked.append((digest, start, 0))
         if self.flips:

@@ -8,6 +8,7 @@ from workbench.catalogue._disk import on_disk
 from workbench.catalogue._engine import installed
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, SORTS, Filters
 from workbench.catalogue._install import install
+from workbench.catalogue._live import Found, hub_search, registry_card, remote_card
 from workbench.catalogue._merge import merge
 from workbench.catalogue._prices import Price, Prices, network_for
 from workbench.catalogue._search import Hit, Hits, Results
@@ -23,6 +24,7 @@ __all__ = [
     "CardFiles",
     "Catalogue",
     "Filters",
+    "Found",
     "Hit",
     "Hits",
     "Price",
@@ -32,6 +34,7 @@ __all__ = [
     "Understood",
     "Variant",
     "gather",
+    "hub_search",
     "install",
     "installed",
     "merge",
@@ -39,5 +42,7 @@ __all__ = [
     "on_disk",
     "own_cards",
     "read_cards",
+    "registry_card",
+    "remote_card",
     "shipped",
 ]

@@ -85,7 +85,7 @@ def card_of(
     family = str(meta.get("general.basename") or split_quantisation(name)[0])[:100]
     facts: dict[str, Any] = {
         "parameters": header.parameter_count or None,
-        "context": _count(header.get("context_length")),
+        "context": count_of(header.get("context_length")),
         "license": licence_of(meta.get("general.license")),
         "publisher": _text(meta.get("general.organization")),
         "architecture": network.architecture if network else None,
@@ -120,6 +120,7 @@ def _text(value: Any) -> str | None:
     return value.strip()[:100] or None if isinstance(value, str) else None
 
 
-def _count(value: Any) -> int | None:
+def count_of(value: Any) -> int | None:
+    """A whole number above 0 that can be one; else None."""
     whole = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40
     return value if whole else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.catalogue._card import Card
-from workbench.catalogue._describe import categories_of
+from workbench.catalogue._describe import categories_of, count_of
 from workbench.catalogue._facts import architecture_of
 from workbench.errors import GGUFError, InvalidRequest
 from workbench.fit import Architecture
@@ -61,7 +61,7 @@ def folder_card(folder: Path) -> Card:
     able = ("embedding",) if embeds else ("completion",)
     facts: dict[str, Any] = {
         "parameters": numbers.total() or None,
-        "context": _count(config.get("max_position_embeddings")),
+        "context": count_of(config.get("max_position_embeddings")),
         "architecture": architecture,
         "quantisation": _TYPES.get(numbers.most_common(1)[0][0]) if numbers else None,
         "hf_repo": f"{cached[1]}/{cached[2]}" if cached else None,
@@ -104,7 +104,7 @@ def _shape(config: Mapping[str, Any]) -> tuple[Architecture | None, str | None]:
         "shared_inner": config.get("shared_expert_intermediate_size"),
         "causal": kind != "bert",
     }
-    context = _count(config.get("max_position_embeddings"))
+    context = count_of(config.get("max_position_embeddings"))
     if kind in _WINDOWED and config.get("sliding_window"):
         facts |= {"pattern": _WINDOWED[kind], "window": config["sliding_window"]}
     if kind == "mixtral":
@@ -150,8 +150,3 @@ def _counted(path: Path) -> Counter[str]:
     if 8 + length + end > path.stat().st_size:
         raise damaged
     return found
-
-
-def _count(value: Any) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40
-    return value if whole else None

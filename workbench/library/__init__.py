@@ -10,9 +10,14 @@ from __future__ import annotations
 from workbench.library._create import Creation
 from workbench.library._describe import capabilities_of, show
 from workbench.library._events import Emit, Event
+from workbench.library._hub import choose as hub_file
+from workbench.library._hub import endpoint as hub_endpoint
+from workbench.library._hub import is_hub
+from workbench.library._hub import listing_url as hub_listing_url
+from workbench.library._hub import token as hub_token
 from workbench.library._library import Installed, Library
 from workbench.library._pull import Puller
-from workbench.library._registry import PullLimits
+from workbench.library._registry import PullLimits, is_loopback, registry_url
 
 __all__ = [
     "Creation",
@@ -23,5 +28,12 @@ __all__ = [
     "PullLimits",
     "Puller",
     "capabilities_of",
+    "hub_endpoint",
+    "hub_file",
+    "hub_listing_url",
+    "hub_token",
+    "is_hub",
+    "is_loopback",
+    "registry_url",
     "show",
 ]

@@ -48,8 +48,16 @@ def token() -> str:
 
 async def find(registry: Registry, name: ModelName) -> HubFile:
     """The repository's file for the name's tag. Raises EngineError when there is none."""
-    repository = f"{name.namespace}/{name.model}"
-    listed = await registry.get(f"{registry.base}/api/models/{repository}/tree/main?recursive=true")
+    return choose(await registry.get(listing_url(registry.base, name)), registry.base, name)
+
+
+def listing_url(base: str, name: ModelName) -> str:
+    """Where the repository's files are listed."""
+    return f"{base}/api/models/{name.namespace}/{name.model}/tree/main?recursive=true"
+
+
+def choose(listed: bytes, base: str, name: ModelName) -> HubFile:
+    """The file for the name's tag in a list of files. Raises EngineError when there is none."""
     try:
         files = [item for item in json.loads(listed) if _is_model(item)]
     except (ValueError, TypeError, AttributeError, RecursionError):
@@ -58,7 +66,7 @@ async def find(registry: Registry, name: ModelName) -> HubFile:
     for part in _PREFERRED if wanted == "latest" else (wanted,):
         fitting = sorted((item for item in files if part in item["path"].lower()), key=_length)
         if fitting:
-            return _take(registry, name, fitting[0])
+            return _take(base, name, fitting[0])
     names = ", ".join(item["path"] for item in files[:20]) or "none"
     raise EngineError(f"no GGUF file fits the tag {name.tag}; the repository has: {names}", 500)
 
@@ -72,14 +80,14 @@ def _length(item: dict[str, Any]) -> int:
     return len(item["path"])  # Q4_0 is in "Q4_0.gguf" and in "Q4_0_4_8.gguf": the plainest wins
 
 
-def _take(registry: Registry, name: ModelName, item: dict[str, Any]) -> HubFile:
+def _take(base: str, name: ModelName, item: dict[str, Any]) -> HubFile:
     try:
         digest = f"sha256:{parse_digest('sha256:' + item['lfs']['oid'])}"
         size = int(item["lfs"]["size"])
     except (KeyError, TypeError, ValueError, InvalidRequest):
         raise EngineError(f"the Hub gives no SHA-256 for {item['path']}", 500) from None
     path = quote(item["path"])
-    url = f"{registry.base}/{name.namespace}/{name.model}/resolve/main/{path}"
+    url = f"{base}/{name.namespace}/{name.model}/resolve/main/{path}"
     whole = f"{name.host}/{name.namespace}/{name.model}:{name.tag}"
     request = CreateRequest.parse({"model": whole, "files": {item["path"]: digest}})
     return HubFile(url, Layer("model", digest, size), request)
