@@ -39,7 +39,6 @@ Group = tuple[bool, str, str]  # own, metric, setting
 _PRECISION = re.compile(r"[,;]?\s*\b(b?float16|fp16|bf16|float32)\b")
 _THIRD_PARTY = re.compile(r"leaderboard|evalplus|lm-eval|independent|third-party|mteb|measured")
 _FEW = 4  # cards with which a group counts half
-_UNDATED = 0.0  # months since 2023-01, when nobody tells a model's age
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +141,14 @@ class Standings:
         for card in cards:
             if (months := _months(card.released)) is not None:
                 dated[card.family].append(months)
+        ages = sorted(age for family in dated.values() for age in family)
+        undated = _quantile(ages, 0.25) if ages else 0.0
         for kind in (True, False):
             marks: dict[str, float] = {}
             for card in cards:
                 if embeds(card) is not kind or not (size := size_of(card)) or size <= 0:
                     continue
-                family = dated.get(card.family, [_UNDATED])
+                family = dated.get(card.family, [undated])
                 months = _months(card.released)
                 age = months if months is not None else sum(family) / len(family)
                 marks[card.name] = math.log2(size) + age / 6

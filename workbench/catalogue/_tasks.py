@@ -40,7 +40,7 @@ class Task:
     indirect: bool = False  # the metrics stand in: none measures the task itself
     context: int = 4096  # tokens that are typically needed
     output: int = 300  # tokens of a typical answer
-    speed: float = 0.0  # tokens/s below which waiting gets in the way; 0: does not matter
+    speed: float = 0.0  # tokens/s (read, for embeddings) that waiting bears; 0: any
     thinking: str = ""  # "slow": thinking before an answer costs more than it brings
     base: bool = False  # models that only continue a text will do
     embedding: bool = False

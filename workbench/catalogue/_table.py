@@ -1,0 +1,218 @@
+"""The rows of a comparison: facts of the cards, what they take of the machine, their results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from workbench.catalogue._card import Card, Score
+from workbench.catalogue._compatibility import gigabytes
+from workbench.catalogue._performance import (
+    Group,
+    Own,
+    PerformanceScore,
+    group_of,
+    setting_of,
+    valid,
+)
+from workbench.fit import Estimate, Fit
+
+NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value of the table. `value` is None when it is not known."""
+
+    value: str | float | None
+    text: str
+    source: str | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fact of all models, in their order."""
+
+    key: str  # "parameters", "memory_usage", "HumanEval · EvalPlus, pass@1 greedy"
+    label: str
+    kind: str  # "fact", "fit", "result", "own"
+    cells: tuple[Cell, ...]
+    better: str | None = None  # "high", "low"; None: there is no order
+    best: tuple[int, ...] = ()  # places of the best; empty when they do not differ
+    unit: str = ""
+
+
+def _row(
+    key: str,
+    label: str,
+    kind: str,
+    cells: Iterable[Cell],
+    better: str | None = None,
+    unit: str = "",
+) -> Row:
+    made = tuple(cells)
+    return Row(key, label, kind, made, better, _best(made, better, unit), unit)
+
+
+def _best(cells: Sequence[Cell], better: str | None, unit: str) -> tuple[int, ...]:
+    """Where the best values are; none when they do not differ enough to say so."""
+    known = [cell.value for cell in cells if isinstance(cell.value, int | float)]
+    if better is None or len(known) < 2 or min(known) == max(known):
+        return ()
+    best = max(known) if better == "high" else min(known)
+    if unit == "tokens/s" and sorted(known)[-2] > 0.9 * best:
+        return ()
+    return tuple(place for place, cell in enumerate(cells) if cell.value == best)
+
+
+def _plain(value: object, source: str | None = None) -> Cell:
+    if value is None or value == "" or value == ():
+        return Cell(None, NOT_KNOWN)
+    if isinstance(value, int | float):
+        return Cell(value, f"{value:,}", source)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return Cell(text, text, source)
+
+
+def _count(value: int | None, source: str | None) -> Cell:
+    if value is None:
+        return Cell(None, NOT_KNOWN)
+    return Cell(value, f"{value / 1e9:.3g} B" if value >= 1e9 else f"{value / 1e6:.3g} M", source)
+
+
+def fact_rows(cards: Sequence[Card]) -> list[Row]:
+    def said(fact: str) -> list[Cell]:
+        return [_plain(getattr(card, fact), card.sources.get(fact)) for card in cards]
+
+    def counted(fact: str) -> list[Cell]:
+        source = "parameters"
+        return [_count(getattr(card, fact), card.sources.get(source)) for card in cards]
+
+    rows = [
+        _row("publisher", "publisher", "fact", said("publisher")),
+        _row("categories", "meant for", "fact", said("categories")),
+        _row("capabilities", "can", "fact", said("capabilities")),
+        _row("parameters", "parameters", "fact", counted("parameters")),
+        _row("context", "context", "fact", said("context"), "high", "tokens"),
+        _row("license", "licence", "fact", said("license")),
+        _row("released", "released", "fact", said("released")),
+        _row("quantisation", "quantisation", "fact", said("quantisation")),
+        _row(
+            "download",
+            "download",
+            "fact",
+            [
+                Cell(c.download, gigabytes(c.download), c.sources.get("download"))
+                if c.download
+                else Cell(None, NOT_KNOWN)
+                for c in cards
+            ],
+            "low",
+            "bytes",
+        ),
+        _row(
+            "installed", "installed as", "fact", [_plain(card.installed or "no") for card in cards]
+        ),
+    ]
+    if any(card.active_parameters for card in cards):
+        rows.insert(
+            4, _row("active_parameters", "active parameters", "fact", counted("active_parameters"))
+        )
+    return rows
+
+
+def _estimate(value: Estimate | None, text: str) -> Cell:
+    if value is None:
+        return Cell(None, NOT_KNOWN)
+    return Cell(value.value, text, value.basis, value.low, value.high)
+
+
+def fit_rows(fits: Sequence[Fit]) -> list[Row]:
+    def size(estimate: Estimate | None) -> Cell:
+        return _estimate(estimate, gigabytes(estimate.value) if estimate else "")
+
+    def rate(fit: Fit, what: str) -> Cell:
+        value: Estimate | None = getattr(fit.speed, what) if fit.speed else None
+        text = f"{value.value:.3g} ({value.low:.2g} to {value.high:.2g})" if value else ""
+        return _estimate(value, text)
+
+    gpu = [size(fit.memory.gpu if fit.memory else None) for fit in fits]
+    rows = [
+        _row("verdict", "fits", "fit", [_verdict(fit) for fit in fits]),
+        _row(
+            "memory_usage",
+            "main memory",
+            "fit",
+            [size(fit.memory.ram if fit.memory else None) for fit in fits],
+            "low",
+            "bytes",
+        ),
+        _row("generation_speed", "writes", "fit", [rate(f, "generation") for f in fits], "high",
+             "tokens/s"),
+        _row("prompt_speed", "reads", "fit", [rate(f, "prompt") for f in fits], "high", "tokens/s"),
+    ]  # fmt: skip
+    if any(cell.value is not None for cell in gpu):
+        rows.insert(2, _row("gpu_memory_usage", "graphics memory", "fit", gpu, "low", "bytes"))
+    return rows
+
+
+def _verdict(fit: Fit) -> Cell:
+    words = {"gpu": "on the graphics card", "split": "in part on the graphics card",
+             "ram": "in main memory", "tight": "tightly", "no": "no"}  # fmt: skip
+    if fit.verdict not in words:
+        return Cell(None, NOT_KNOWN, note=" ".join(fit.reasons))
+    return Cell(fit.verdict, words[fit.verdict], note=" ".join((*fit.reasons, *fit.warnings)))
+
+
+def performance_row(scores: Sequence[PerformanceScore | None]) -> Row:
+    cells = [
+        Cell(score.value, f"{score.value:.2f}", score.source, note=score.basis)
+        if score
+        else Cell(None, NOT_KNOWN)
+        for score in scores
+    ]
+    return _row("performance", "score of all results (0 to 1)", "result", cells, "high")
+
+
+def result_rows(cards: Sequence[Card], own: Own) -> tuple[list[Row], int]:
+    """A row for each metric and setting that two models or more have, and for each own one."""
+    found: dict[Group, dict[int, Score]] = {}
+    for place, card in enumerate(cards):
+        for score in (*own.get(card.name, ()), *card.scores):
+            if not valid(score):
+                continue
+            scores = found.setdefault(group_of(score, card.publisher), {})
+            held = scores.get(place)
+            if held is None or (not score.measured_on, score.value) > (
+                not held.measured_on,
+                held.value,
+            ):
+                scores[place] = score
+    shown = {
+        group: scores
+        for group, scores in found.items()
+        if len(scores) > 1 or group[0] or len(cards) == 1
+    }
+    rows = []
+    for group in sorted(shown, key=lambda group: (not group[0], *group[1:])):
+        scores = shown[group]
+        place, first = next(iter(scores.items()))
+        setting = setting_of(first, cards[place].publisher)
+        name = f"{first.metric} · {setting}"
+        cells = [_score_cell(scores.get(place)) for place in range(len(cards))]
+        kind = "own" if group[0] else "result"
+        rows.append(_row(f"own: {name}" if group[0] else name, name, kind, cells, "high"))
+    return rows, len(found) - len(shown)
+
+
+def _score_cell(score: Score | None) -> Cell:
+    if score is None:
+        return Cell(None, NOT_KNOWN)
+    note = (
+        f"measured on {score.measured_on}; {score.setting}" if score.measured_on else score.setting
+    )
+    text = f"{score.value:g}{'*' if score.measured_on else ''}"
+    return Cell(score.value, text, score.source, note=note)
