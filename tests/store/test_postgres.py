@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
-from workbench import jobs
+from workbench import fit, jobs
 from workbench.errors import JobError, StoreError
 from workbench.store import SCHEMA, Base, StoredJob, engine, session
 
@@ -111,6 +111,32 @@ def test_two_homes_share_a_server_and_not_their_jobs(
         jobs.get(mine.id)
     monkeypatch.setenv("WORKBENCH_HOME", first)
     assert jobs.jobs() == [mine]
+
+
+def test_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.fit._ledger.KEEP", 3)
+    guess = fit.Estimate(1e9, 8e8, 1.25e9, "formula")
+    for n in range(12):
+        fit.record(
+            fit.Measurement(
+                "memory_ram",
+                1.3e9,
+                "embedded-cpu",
+                "llama",
+                f"m\x00ü{n % 3}\ud800",
+                load=fit.Load(context=n + 1),
+                formula=guess,
+                details={"\x00": "\x00 \ud800"},
+                key="same" if n > 9 else "",
+            )
+        )
+    (row,) = fit.errors()
+    assert (row.count, row.newest.tzinfo) == (9, UTC)
+    assert row.bias == pytest.approx(1 / 1.3 - 1)
+    now = fit.corrected(guess, quantity="memory_ram", backend="embedded-cpu", architecture="llama")
+    assert 1.2e9 < now.value < 1.3e9
+    fit.save_calibration({"bandwidth": 1e10, "name": "\x00"})
+    assert (fit.latest_calibration() or {})["bandwidth"] == 1e10
 
 
 @pytest.mark.parametrize(

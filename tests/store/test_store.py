@@ -15,12 +15,20 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from workbench.errors import MissingExtra, SettingsError, StoreError
 from workbench.settings import home
-from workbench.store import SCHEMA, Base, StoredJob, StoredProgress, engine, session
+from workbench.store import (
+    SCHEMA,
+    Base,
+    StoredCalibration,
+    StoredJob,
+    StoredProgress,
+    engine,
+    session,
+)
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -153,6 +161,32 @@ def test_migrations_make_the_tables_of_the_code() -> None:
             connection, opts={"version_table": "workbench_schema", "compare_type": True}
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_store_of_the_first_version_keeps_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.store import _migrate
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_migrate, "SCHEMA", "0001")
+        with session() as opened:
+            opened.add(job("old", result={"x": 1}))
+            opened.flush()
+            opened.add(StoredProgress(job=1, attempt=1, at=AT, message="m", metrics={}))
+        with engine().connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+        assert tables == {"jobs", "job_progress", "workbench_schema"}
+    engine().dispose()
+    code = "from workbench.store import engine; engine()"
+    openers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [opener.wait(60) for opener in openers] == [0] * 3
+    with session() as opened:
+        (kept,) = opened.scalars(select(StoredJob)).all()
+        assert (kept.id, kept.result, kept.created_at) == ("old", {"x": 1}, AT)
+        assert len(opened.scalars(select(StoredProgress)).all()) == 1
+        assert opened.execute(text("SELECT * FROM workbench_schema")).all() == [(SCHEMA,)]
+        opened.add(StoredCalibration(at=AT, machine="m", facts={"x": 1}))
+    with session(read_only=True) as opened:
+        assert opened.scalars(select(StoredCalibration)).one().facts == {"x": 1}
 
 
 def test_a_current_store_opens_without_alembic() -> None:

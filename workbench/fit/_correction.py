@@ -1,8 +1,8 @@
 """What the ledger teaches: how wrong the formula is here, and by how much to correct it.
 
 With r = log(measured / predicted by the formula), the correction is a median of r, shrunk twice:
-that of one architecture towards that of all architectures of the backend, and this towards 0.
-A level with n members has the weight n / (n + 3). Members are models under one load (all their
+that of one architecture towards that of the backend's other architectures, and this towards 0.
+A level with n members has the weight n / (n + 2). Members are models under one load (all their
 lines count as one, however often they ran), on the upper level architectures. The interval comes
 from the 5 % and 95 % quantiles of r, widened by 1 + 3/n, and in the same shares from the
 formula's own interval.
@@ -26,13 +26,14 @@ from typing import Any, NamedTuple
 from workbench.fit._ledger import FORMULA, cached, fingerprint
 from workbench.fit._records import Estimate
 
-_SHRINK = 3.0  # so many members weigh as much as what was believed before
+_SHRINK = 2.0  # so many members weigh as much as what was believed before
 _WIDEN = 3.0
 _LARGEST = math.log(4)  # of a correction
 _WIDEST = math.log(10)  # of an interval's half
 _FLOOR = 0.01  # log: no interval is narrower
 _PER_MODEL = 50
 _MOST = 20_000  # lines read at most
+_SEVERAL = 8  # architectures, of which one more or less makes no difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,23 @@ class _Line(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """What one level knows of r."""
+    """What one level knows of r: of a model under one load, an architecture, a backend."""
 
     members: int
     lines: int
     middle: float
     low: float
     high: float
+    weighted: tuple[tuple[float, float], ...]  # each line's r and weight, sorted; they add to 1
 
 
-_Levels = Mapping[tuple[str, str, str | None], _Level]  # quantity, backend, architecture or all
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is known of a quantity of a backend."""
+
+    everything: _Level
+    own: Mapping[str, _Level]  # by architecture
+    others: Mapping[str, _Level | None]  # all but that architecture
 
 
 def corrected(
@@ -91,16 +99,17 @@ def corrected(
     As it is when nothing was measured, or when the ledger cannot be read. Quick enough for
     thousands in a row: the ledger is read every few seconds at most.
     """
-    levels: _Levels | None = cached("levels", machine or fingerprint(), _read_levels)
-    everything = levels and levels.get((quantity, backend, None))
-    if not levels or not everything or not 0 < estimate.value < math.inf:
+    kinds: Mapping[tuple[str, str], _Kind] | None
+    kinds = cached("kinds", machine or fingerprint(), _read_kinds)
+    kind = kinds and kinds.get((quantity, backend))
+    if not kind or not 0 < estimate.value < math.inf:
         return estimate
-    own = levels.get((quantity, backend, architecture))
+    own = kind.own.get(architecture)
     middle, down, up = 0.0, *_own_interval(estimate)
-    for level in (everything, own):
+    for level in (kind.others.get(architecture, kind.everything), own):
         if level is not None:
             middle, down, up = _step(level, middle, down, up)
-    lines, whose = (own.lines, architecture) if own else (everything.lines, "other")
+    lines, whose = (own.lines, architecture) if own else (kind.everything.lines, "other")
     return Estimate(
         estimate.value * math.exp(middle),
         estimate.value * math.exp(middle - min(down, _WIDEST)),
@@ -180,31 +189,48 @@ def _read_lines(machine: str) -> tuple[_Line, ...]:
             row.at, row.predicted, row.corrected, row.measured,
         )
         for row in rows
+        if row.measured > 0 and (row.predicted is None or row.predicted > 0)
     )  # fmt: skip
 
 
-def _read_levels(machine: str) -> _Levels:
-    found: dict[tuple[str, str, str | None], _Level] = {}
+def _read_kinds(machine: str) -> Mapping[tuple[str, str], _Kind]:
     compared = [line for line in _read_lines(machine) if line.predicted is not None]
-    for (quantity, backend), lines in _grouped(compared, lambda line: line[:2]).items():
-        by_architecture = _grouped(lines, lambda line: line.architecture)
-        for architecture, own in by_architecture.items():
-            members = list(_grouped(own, lambda line: line.member).values())
-            found[quantity, backend, architecture] = _level(members)
-        found[quantity, backend, None] = _level(list(by_architecture.values()))
-    return found
+    kinds = _grouped(compared, lambda line: line[:2])
+    return {kind: _kind(lines) for kind, lines in kinds.items()}
 
 
-def _level(members: Sequence[Sequence[_Line]]) -> _Level:
-    """Each member's lines weigh as much as one in all."""
-    weighted = sorted((_ratio(line), 1 / len(lines)) for lines in members for line in lines)
+def _kind(lines: Sequence[_Line]) -> _Kind:
+    own = {
+        name: _level([_leaf(few) for few in _grouped(some, lambda line: line.member).values()])
+        for name, some in _grouped(lines, lambda line: line.architecture).items()
+    }
+    everything = _level(list(own.values()))
+    others: dict[str, _Level | None] = {}
+    if len(own) <= _SEVERAL:
+        for name in own:
+            rest = [level for other, level in own.items() if other != name]
+            others[name] = _level(rest) if rest else None
+    return _Kind(everything, own, others)
+
+
+def _level(members: Sequence[_Level]) -> _Level:
+    """Each member weighs the same."""
+    share = 1 / len(members)
+    weighted = sorted((r, weight * share) for one in members for r, weight in one.weighted)
     return _Level(
         len(members),
-        len(weighted),
-        median(median(map(_ratio, lines)) for lines in members),
+        sum(one.lines for one in members),
+        median(one.middle for one in members),
         _quantile(weighted, 0.05),
         _quantile(weighted, 0.95),
+        tuple(weighted),
     )
+
+
+def _leaf(lines: Sequence[_Line]) -> _Level:
+    ratios = sorted(map(_ratio, lines))
+    weighted = tuple((ratio, 1 / len(ratios)) for ratio in ratios)
+    return _Level(1, len(lines), median(ratios), ratios[0], ratios[-1], weighted)
 
 
 def _ratio(line: _Line) -> float:
