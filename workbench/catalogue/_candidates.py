@@ -3,10 +3,10 @@
 A card's **merit** is its results for the task (`_performance`), as far as they go; the rest is
 filled with what its size and age let expect *less a third*, so that what nobody measured comes
 behind what was measured well, and before what was measured badly, and the reasons say so. Merit
-times what the machine takes away is the **suitability**: the loss by quantisation (perplexity of
-Llama 3 8B in llama.cpp's own table), a tight fit, an answer slower than the task bears. The
-quantisation is the one with most suitability. Of one line of models (`qwen2.5` and `qwen3`, 7 and
-14 B) only the best is listed; the others are its alternatives.
+times what the machine takes away is the **suitability**: the loss by quantisation (from the
+perplexity of Llama 3 8B in llama.cpp's tables, scaled with size), a tight fit, an answer slower
+than the task bears. The quantisation is the one with most suitability. Of one line of models
+(`qwen2.5` and `qwen3`, 7 and 14 B) only the best is listed; the others are its alternatives.
 
 Limits: the weights below are judgement, not measurement. Results are mostly of 16-bit weights and
 of other tasks than the user's. Own results count instead of published ones where there are any.
@@ -62,7 +62,7 @@ class Candidate:
 
     @property
     def runs(self) -> bool:
-        return self.fit is not None and self.fit.verdict in (*RUNS, "unknown")
+        return self.fit is not None and self.suitability > 0
 
 
 def line_of(card: Card) -> str:
@@ -163,22 +163,28 @@ def priced(one: Candidate, request: Request) -> Candidate:
 
 
 def _with(one: Candidate, quantisation: str | None, request: Request) -> Candidate:
-    profile, wanted = request.profile, request.task.speed
-    room = capacity(profile)
-    size = download_of(one.card, quantisation) or 0
+    room, wanted = capacity(request.profile), request.task.speed
+    # half a byte per parameter is the least that is of use
+    size = download_of(one.card, quantisation) or (one.card.parameters or 0) // 2
     if size > room:
         fit = Fit("no", None, None, request.load, room - size, 0.0)
     else:
-        fit = fit_card(one.card, profile, request.load, quantisation)
-    worth = one.merit * QUALITY.get((quantisation or "").upper(), 0.93)
-    worth *= _COMFORT.get(fit.verdict, 0.0)
+        fit = fit_card(one.card, request.profile, request.load, quantisation)
+    worth = one.merit * _kept(one.card, quantisation) * _COMFORT.get(fit.verdict, 0.0)
     if wanted and (rate := rate_of(fit, request.task)):
         worth *= min(1.0, rate.value / wanted) ** 0.5
-    if fit.verdict == "unknown" and size:
-        worth *= min(1.0, max(0.0, 1.6 - size / max(1, room)))
+    if fit.verdict == "unknown":
+        worth *= min(1.0, max(0.0, 1.6 - size / max(1, room))) if size else 0.0
     if fit.headroom is not None and fit.verdict in RUNS:
         worth *= 0.98 + 0.02 * min(1.0, fit.headroom / max(1, room))
     return replace(one, quantisation=quantisation, fit=fit, suitability=worth)
+
+
+def _kept(card: Card, quantisation: str | None) -> float:
+    """What a quantisation leaves of the quality: small models lose more, large ones less."""
+    lost = 1 - QUALITY.get((quantisation or "").upper(), 0.93)
+    scale: float = (8e9 / (card.parameters or 8e9)) ** 0.3
+    return max(0.1, 1 - lost * scale)
 
 
 def rate_of(fit: Fit | None, task: Task) -> Estimate | None:

@@ -25,6 +25,13 @@ from workbench.fit import (
 )
 
 RUNS = ("gpu", "split", "ram", "tight")  # verdicts of what runs
+_SAID_AS = {
+    "released": "release_date",
+    "download": "download_bytes",
+    "quantisation": "default_quant",
+    "active_parameters": "parameters_active",
+    "capabilities": "ollama",
+}
 _SLOW = 3.0  # tokens/s that are slower than slow reading
 
 
@@ -52,6 +59,11 @@ class Compatibility:
 def gigabytes(count: float) -> str:
     """Bytes as words, in powers of 1000."""
     return f"{count / 1e6:.0f} MB" if count < 0.9995e9 else f"{count / 1e9:.3g} GB"
+
+
+def said_by(card: Card, fact: str) -> str | None:
+    """Who says a fact of a card."""
+    return card.sources.get(fact) or card.sources.get(_SAID_AS.get(fact, ""))
 
 
 def capacity(profile: Profile) -> int:
@@ -106,11 +118,16 @@ def _by_download(card: Card, profile: Profile, load: Load, quantisation: str | N
     return Fit(verdict, None, None, load, room if room < 0 else None, None, (reason,))
 
 
+def by_capacity() -> list[Profile]:
+    """The named machines, the one with the least memory first."""
+    return sorted(PROFILES.values(), key=lambda one: (capacity(one), one.name))
+
+
 def smallest_profile(
     card: Card, load: Load | None = None, quantisation: str | None = None
 ) -> Profile | None:
     """The named machine with the least memory that runs it; None when none does."""
-    for profile in sorted(PROFILES.values(), key=lambda one: (capacity(one), one.name)):
+    for profile in by_capacity():
         if fit_card(card, profile, load, quantisation).verdict in RUNS:
             return profile
     return None
@@ -135,7 +152,9 @@ def compatibility(card: Card, profile: Profile, load: Load | None = None) -> Com
         performance_estimate=found.speed,
         needs=needs,
         facts={
-            key: card.sources[key] for key in ("architecture", "parameters") if key in card.sources
+            fact: source
+            for fact in ("architecture", "parameters")
+            if (source := said_by(card, fact))
         },
     )
 
@@ -178,9 +197,9 @@ def _advice(card: Card, found: Fit, profile: Profile, needs: str | None) -> tupl
     if found.verdict in ("no", "tight"):
         said += smaller_ways(card, profile, found.load)
     if needs:
-        said.append(f"The smallest machine of ours that holds it: {needs}.")
+        said.append(f"The smallest machine of those known here that holds it: {needs}.")
     elif found.verdict == "no":
-        said.append("None of our named machines holds it.")
+        said.append("No machine that is known here holds it.")
     return tuple(said)
 
 

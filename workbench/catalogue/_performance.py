@@ -28,10 +28,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from workbench.catalogue._card import Card, Score
+from workbench.errors import FitError
+from workbench.fit import active_parameter_count, parameter_count
 
 Own = Mapping[str, Sequence[Score]]  # model → results that were measured on this machine
 Group = tuple[bool, str, str]  # own, metric, setting
@@ -112,11 +115,20 @@ def _months(released: str | None) -> float | None:
 
 
 def size_of(card: Card) -> float | None:
-    """Parameters as capability goes by them; from the download's size when nobody tells."""
-    if card.parameters and card.active_parameters:
-        return math.sqrt(card.parameters * card.active_parameters)
+    """Parameters as capability goes by them: of a mixture the geometric mean of all and active.
+
+    Where nobody tells, they are counted in the architecture, or guessed from the download.
+    """
+    total, active, shape = card.parameters, card.active_parameters, card.architecture
+    with suppress(FitError):
+        if shape and not total:
+            total = parameter_count(shape)
+        if shape and shape.experts and not active:
+            active = active_parameter_count(shape)
+    if total and active:
+        return math.sqrt(total * active)
     # four to five bits per weight, as most downloads have
-    return card.parameters or (card.download / 0.6 if card.download else None)
+    return total or (card.download / 0.6 if card.download else None)
 
 
 def embeds(card: Card) -> bool:

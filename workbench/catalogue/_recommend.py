@@ -23,10 +23,12 @@ from workbench.catalogue._candidates import (
 )
 from workbench.catalogue._card import SIZE_CLASSES, Card
 from workbench.catalogue._compatibility import (
+    by_capacity,
+    capacity,
     fit_card,
     gigabytes,
+    said_by,
     smaller_ways,
-    smallest_profile,
 )
 from workbench.catalogue._performance import Own, PerformanceScore, Standings
 from workbench.catalogue._prices import ANY_MACHINE
@@ -189,16 +191,16 @@ def _reasons(one: Candidate, request: Request) -> Iterator[Reason]:
     kinds = [kind for kind in task.wants if kind in card.categories]
     if kinds:
         text = f"It is meant for {' and '.join(kinds)}."
-        yield Reason(text, "categories", kinds[0], card.sources.get("categories"))
+        yield Reason(text, "categories", kinds[0], said_by(card, "categories"))
     special = [need for need in (*task.needs, *task.bonus) if need != "completion"]
     if found := [need for need in special if need in card.capabilities]:
         text = f"It can do {' and '.join(found)}."
-        yield Reason(text, "capabilities", found[0], card.sources.get("capabilities"))
+        yield Reason(text, "capabilities", found[0], said_by(card, "capabilities"))
     yield _evidence(one, task)
     yield from _resources(one, request)
     if card.released:
         text = f"It was released in {card.released}."
-        yield Reason(text, "released", card.released, card.sources.get("released"))
+        yield Reason(text, "released", card.released, said_by(card, "released"))
     if card.installed:
         yield Reason("It is installed here.", "installed", card.installed, "the engine")
 
@@ -234,7 +236,8 @@ def _resources(one: Candidate, request: Request) -> Iterator[Reason]:
             f"Of its {card.parameters / 1e9:.3g} billion parameters, all of which must be held, "
             f"{card.active_parameters / 1e9:.2g} billion work on each token, so it is quick."
         )
-        yield Reason(text, "active_parameters", card.active_parameters, None)
+        source = said_by(card, "active_parameters")
+        yield Reason(text, "active_parameters", card.active_parameters, source)
     if rate := rate_of(fit, request.task):
         verb = "reads" if request.task.embedding else "writes"
         text = (
@@ -279,12 +282,15 @@ def _what_would(
     known = [one for one in ranked if one.card.download]
     if known:
         least = min(known, key=lambda one: (one.card.download or 0, one.card.name)).card
-        fit = fit_card(least, ANY_MACHINE, request.load)
-        needs = memory_of(fit)
+        needs = memory_of(fit_card(least, ANY_MACHINE, request.load))
         if needs is not None:
             said.append(f"The smallest, {least.name}, takes about {gigabytes(needs)}.")
         said += smaller_ways(least, request.profile, request.load)
-        machine = smallest_profile(ranked[0].card, request.load)
-        if machine:
-            said.append(f"The best, {ranked[0].card.name}, runs on {machine.title}.")
+    room = capacity(request.profile)
+    for machine in by_capacity():
+        if ranked and capacity(machine) > room:
+            best = chosen(ranked, replace(request, profile=machine), 1)
+            if best:
+                said.append(f"{machine.title} would run {best[0].card.name}.")
+                break
     return tuple(said)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from workbench.catalogue._card import Card, Score
-from workbench.catalogue._compatibility import gigabytes
+from workbench.catalogue._compatibility import download_of, gigabytes, said_by
 from workbench.catalogue._performance import (
     Group,
     Own,
@@ -77,50 +77,45 @@ def _plain(value: object, source: str | None = None) -> Cell:
     return Cell(text, text, source)
 
 
-def _count(value: int | None, source: str | None) -> Cell:
-    if value is None:
-        return Cell(None, NOT_KNOWN)
-    return Cell(value, f"{value / 1e9:.3g} B" if value >= 1e9 else f"{value / 1e6:.3g} M", source)
+def _amount(value: int | None, text: Callable[[float], str], source: str | None) -> Cell:
+    return Cell(None, NOT_KNOWN) if value is None else Cell(value, text(value), source)
+
+
+def _count(value: float) -> str:
+    return f"{value / 1e9:.3g} B" if value >= 1e9 else f"{value / 1e6:.3g} M"
 
 
 def fact_rows(cards: Sequence[Card]) -> list[Row]:
-    def said(fact: str) -> list[Cell]:
-        return [_plain(getattr(card, fact), card.sources.get(fact)) for card in cards]
+    """What the cards say, with who says so."""
 
-    def counted(fact: str) -> list[Cell]:
-        source = "parameters"
-        return [_count(getattr(card, fact), card.sources.get(source)) for card in cards]
+    def said(fact: str, label: str, better: str | None = None, unit: str = "") -> Row:
+        cells = [_plain(getattr(card, fact), said_by(card, fact)) for card in cards]
+        return _row(fact, label, "fact", cells, better, unit)
 
+    def counted(fact: str, label: str) -> Row:
+        cells = [_amount(getattr(card, fact), _count, said_by(card, fact)) for card in cards]
+        return _row(fact, label, "fact", cells)
+
+    downloads = [
+        _amount(download_of(card, card.quantisation), gigabytes, said_by(card, "download"))
+        for card in cards
+    ]
     rows = [
-        _row("publisher", "publisher", "fact", said("publisher")),
-        _row("categories", "meant for", "fact", said("categories")),
-        _row("capabilities", "can", "fact", said("capabilities")),
-        _row("parameters", "parameters", "fact", counted("parameters")),
-        _row("context", "context", "fact", said("context"), "high", "tokens"),
-        _row("license", "licence", "fact", said("license")),
-        _row("released", "released", "fact", said("released")),
-        _row("quantisation", "quantisation", "fact", said("quantisation")),
-        _row(
-            "download",
-            "download",
-            "fact",
-            [
-                Cell(c.download, gigabytes(c.download), c.sources.get("download"))
-                if c.download
-                else Cell(None, NOT_KNOWN)
-                for c in cards
-            ],
-            "low",
-            "bytes",
-        ),
-        _row(
-            "installed", "installed as", "fact", [_plain(card.installed or "no") for card in cards]
-        ),
+        said("publisher", "publisher"),
+        said("categories", "meant for"),
+        said("capabilities", "can"),
+        counted("parameters", "parameters"),
+        said("context", "context", "high", "tokens"),
+        said("license", "licence"),
+        said("released", "released"),
+        said("quantisation", "quantisation"),
+        _row("download", "download", "fact", downloads, "low", "bytes"),
     ]
     if any(card.active_parameters for card in cards):
-        rows.insert(
-            4, _row("active_parameters", "active parameters", "fact", counted("active_parameters"))
-        )
+        rows.insert(4, counted("active_parameters", "active parameters"))
+    if any(card.installed for card in cards):
+        cells = [_plain(card.installed or "no") for card in cards]
+        rows.append(_row("installed", "installed as", "fact", cells))
     return rows
 
 
@@ -131,6 +126,8 @@ def _estimate(value: Estimate | None, text: str) -> Cell:
 
 
 def fit_rows(fits: Sequence[Fit]) -> list[Row]:
+    """What they take of the machine, and how fast they are there."""
+
     def size(estimate: Estimate | None) -> Cell:
         return _estimate(estimate, gigabytes(estimate.value) if estimate else "")
 
@@ -168,6 +165,7 @@ def _verdict(fit: Fit) -> Cell:
 
 
 def performance_row(scores: Sequence[PerformanceScore | None]) -> Row:
+    """One score of all results that a model has."""
     cells = [
         Cell(score.value, f"{score.value:.2f}", score.source, note=score.basis)
         if score
