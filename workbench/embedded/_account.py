@@ -144,7 +144,7 @@ def _formula(report: Report) -> fit.Estimate | None:
     try:
         network = fit.network_of(report.subject.model.header)
         if not report.quantity.startswith("memory"):
-            speed = _speed(network, load)
+            speed = fit.speed(network, load)
             if speed is None:
                 return None
             return speed.prompt if report.quantity == "prompt_speed" else speed.generation
@@ -154,12 +154,6 @@ def _formula(report: Report) -> fit.Estimate | None:
     except FitError:
         return None
     return memory.gpu if report.quantity == "memory_gpu" else memory.ram
-
-
-def _speed(network: fit.Network, load: fit.Load) -> fit.Speed | None:
-    # until the speed formula is there
-    found: fit.Speed | None = getattr(fit, "speed", lambda network, load: None)(network, load)
-    return found
 
 
 @cache
