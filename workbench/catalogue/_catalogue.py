@@ -13,15 +13,17 @@ from workbench.catalogue._disk import on_disk
 from workbench.catalogue._engine import installed
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
 from workbench.catalogue._merge import merge
-from workbench.catalogue._prices import ANY_MACHINE, Price, Prices, network_for, price
+from workbench.catalogue._prices import Networks, Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
 from workbench.catalogue._shipped import own_cards, shipped
 from workbench.catalogue._understand import understand
 from workbench.errors import EngineError, ModelNotFound
-from workbench.fit import Load, Profile
+from workbench.fit import Load, Profile, this_machine
 
 if TYPE_CHECKING:
     from workbench.engines import Engine
+
+_MOST_PRICES = 32
 
 
 class Catalogue:
@@ -74,28 +76,26 @@ class Catalogue:
         filters.check(self._known)
         rest, understood = understand(filters, self._columns.words)
         filters = merged(filters, understood, rest)
-        prices = None
-        if profile is not None or filters.fits or filters.max_memory is not None:
-            prices = self.prices(profile, load)
+        profile = profile or _asked_machine(filters)
+        prices = self.prices(profile, load) if profile else None
         relevance = self._columns.text.relevance(rest)
         places = select(self._columns, filters, relevance, prices)
         hits = Hits(self.cards, places[:limit], relevance, prices)
         seconds = time.perf_counter() - start
         return Results(hits, len(places), seconds, filters, understood)
 
-    def prices(self, profile: Profile | None = None, load: Load | None = None) -> Prices:
-        """What each card takes of a machine (None: of one without limits), remembered."""
-        key = (profile or ANY_MACHINE, load or Load())
-        if key not in self._prices:
-            known: dict[tuple[int, str | None], Price] = {}
-            found = []
-            for card in self.cards:
-                kind = (id(card.network or card.architecture), card.quantisation)
-                if kind not in known:
-                    known[kind] = price(network_for(card), *key)
-                found.append(known[kind])
-            self._prices[key] = Prices(found)
-        return self._prices[key]
+    def prices(self, profile: Profile, load: Load | None = None) -> Prices:
+        """What the cards take of a machine; kept for the machines that were last asked about."""
+        key = (profile, load or Load())
+        found = self._prices.pop(key, None) or Prices(self._networks, *key)
+        self._prices[key] = found
+        while len(self._prices) > _MOST_PRICES:
+            self._prices.pop(next(iter(self._prices)), None)
+        return found
+
+    @cached_property
+    def _networks(self) -> Networks:
+        return Networks(self.cards)
 
     @cached_property
     def _known(self) -> dict[str, set[str]]:
@@ -115,6 +115,16 @@ class Catalogue:
                 if name:
                     found.setdefault(name.casefold(), place)
         return found
+
+
+def _asked_machine(filters: Filters) -> Profile | None:
+    """The machine that a search is about, when nobody named one."""
+    if filters.fits:
+        return this_machine()
+    if filters.max_memory is None:
+        return None
+    size = f"{filters.max_memory / 1e9:.3g} GB of memory"
+    return Profile("memory", size, int(filters.max_memory))
 
 
 def gather(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from workbench.catalogue._card import Card
 from workbench.catalogue._filters import SORTS, Filters
+from workbench.catalogue._performance import Standings
 from workbench.catalogue._text import TextIndex
 from workbench.catalogue._understand import Understood
 
@@ -105,7 +106,9 @@ class Columns:
 
     @cached_property
     def performance(self) -> Floats:
-        return _numbers(map(performance, self.cards))
+        standings = Standings(self.cards)
+        scores = map(standings.score, self.cards)
+        return _numbers(score.value if score else None for score in scores)
 
     @cached_property
     def installed(self) -> Mask:
@@ -116,20 +119,22 @@ class Columns:
     @cached_property
     def name(self) -> Floats:
         """Each card's place in the alphabet."""
-        return self._ranks(lambda place: self.cards[place].name.casefold())
+        import numpy as np
+
+        ranks = np.empty(len(self.cards))
+        order = sorted(range(len(self.cards)), key=lambda at: self.cards[at].name.casefold())
+        ranks[order] = np.arange(len(self.cards))
+        return ranks
 
     @cached_property
     def order(self) -> Floats:
-        """Each card's place where nothing else decides: installed, new, then by name."""
-        released = -self.released
-        known = released == released
-        return self._ranks(
-            lambda i: (
-                not self.installed[i],
-                released[i] if known[i] else math.inf,
-                self.cards[i].name.casefold(),
-            )
-        )
+        """Each card's place where nothing else decides: installed, good, new, then by name."""
+        import numpy as np
+
+        ranks = np.empty(len(self.cards))
+        known = [np.nan_to_num(-column, nan=np.inf) for column in (self.released, self.performance)]
+        ranks[np.lexsort([self.name, *known, ~self.installed])] = np.arange(len(self.cards))
+        return ranks
 
     @cached_property
     def words(self) -> dict[str, dict[str, Mask]]:
@@ -158,13 +163,6 @@ class Columns:
             if word.casefold() == wanted or (not exact and wanted in word.casefold()):
                 mask |= cards
         return mask
-
-    def _ranks(self, key: Callable[[int], Any]) -> Floats:
-        import numpy as np
-
-        ranks = np.empty(len(self.cards))
-        ranks[sorted(range(len(self.cards)), key=key)] = np.arange(len(self.cards))
-        return ranks
 
 
 _FIELDS: dict[str, Callable[[Card], Iterable[str]]] = {
@@ -201,14 +199,14 @@ def select(
         mask &= _between(columns.performance, filters.min_performance, None)
     if filters.installed:
         mask &= columns.installed
-    if prices is not None and filters.fits:
-        mask &= prices.fits
-    if prices is not None and filters.max_memory is not None:
-        mask &= _between(prices.memory, None, filters.max_memory)
     places = np.flatnonzero(mask)
-    keys = _keys(columns, filters, relevance, prices)
-    order = np.lexsort([key[places] for key in reversed(keys)])
-    return [int(place) for place in places[order]]
+    if prices is not None and filters.fits:
+        places = places[prices.fits(places)]
+    if prices is not None and filters.max_memory is not None:
+        places = places[prices.memory(places) <= filters.max_memory]
+    order = np.lexsort(_keys(columns, filters, relevance, prices, places))
+    found: list[int] = places[order].tolist()
+    return found
 
 
 def _between(column: Floats, low: float | None, high: float | None) -> Any:
@@ -224,29 +222,23 @@ def _between(column: Floats, low: float | None, high: float | None) -> Any:
 
 
 def _keys(
-    columns: Columns, filters: Filters, relevance: Floats, prices: Prices | None
+    columns: Columns, filters: Filters, relevance: Floats, prices: Prices | None, places: Any
 ) -> list[Any]:
-    """Arrays to sort by, the first first. What is not known comes last either way."""
+    """Arrays to sort by, the first last. What is not known comes last either way."""
     import numpy as np
 
     name = filters.sort
     if name == "relevance":
-        column: Any = relevance
-    elif name in {"memory", "speed"}:
-        if prices is None:
-            column = columns.download if name == "memory" else -columns.download
-        else:
-            column = getattr(prices, name)
+        column: Any = relevance[places]
+    elif name in {"memory", "speed"} and prices is not None:
+        column = getattr(prices, name)(places)
+    elif name in {"memory", "speed"}:  # without a machine the file's size stands for both
+        column = columns.download[places] * (1 if name == "memory" else -1)
     else:
-        column = getattr(columns, name)
+        column = getattr(columns, name)[places]
     descending = SORTS[name] if filters.descending is None else filters.descending
-    key = -column if descending else column
-    return [np.where(np.isnan(column), np.inf, key), -relevance, columns.order]
-
-
-def performance(card: Card) -> float | None:
-    """The card's performance score, 0 to 1; None when nothing was measured."""
-    return None
+    key = np.where(np.isnan(column), np.inf, -column if descending else column)
+    return [columns.order[places], -relevance[places], key]
 
 
 def _numbers(values: Iterable[float | None]) -> Floats:

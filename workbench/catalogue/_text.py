@@ -44,6 +44,7 @@ class TextIndex:
 
     def __init__(self, cards: Sequence[Card]) -> None:
         import numpy as np
+        import rapidfuzz.process  # noqa: F401 (here, so that no search waits for it)
 
         self._names = [normal(card.name) for card in cards]
         self._aliases = [tuple(map(normal, card.aliases)) for card in cards]
