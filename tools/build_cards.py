@@ -3,7 +3,8 @@
 Run once, when the cards were made; from then on cards.json is edited by hand and kept valid by
 the tests (docs/cards.md). The facts file's schema is "local-llm-facts/1". What is added to it
 here: whether an embedding is tied where a published count or size tells it, and facts of
-published configurations that the file lacks (`ADDED`), each with its source.
+published configurations that the file lacks, why a count or a size differs from the computed
+one, and what was found wrong (added_facts.json).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from workbench.errors import FitError
 from workbench.fit import computed_network, parameter_count
 
 Row = dict[str, Any]
-ADDED: dict[str, tuple[Row, str]] = json.loads(
-    (Path(__file__).parent / "added_facts.json").read_text(encoding="utf-8")
+ADDED: dict[str, Row] = json.loads(
+    Path(__file__).with_name("added_facts.json").read_text(encoding="utf-8")
 )
 PATTERNS = {
     "gemma2": "SF",
@@ -67,7 +68,8 @@ class Sources:
 
     def place(self, text: str) -> int:
         text = text.replace("computed by check.py from", "computed from")
-        text = re.sub(r" ?\(check\.py\)", "", text).strip()
+        text = re.sub(r" ?\(check\.py\)|, id \d+", "", text).strip()
+        text = re.sub(r"^EXTRA \[row", "a public copy of the configuration [row", text)
         if text not in self.places:
             self.places[text] = len(self.table)
             self.table.append(text)
@@ -106,11 +108,20 @@ def card_of(row: Row, sources: Sources) -> Row:
         "projector": row["projector_blob_bytes"],
         "variants": variants_of(row),
         "scores": [score_of(one, sources) for one in row["benchmarks"]],
-        "gap": row.get("parameters_gap_explained"),
+        "gap": ADDED["gaps"].get(name, row.get("parameters_gap_explained")),
+        "size_gap": ADDED["size_gaps"].get(name),
         "remark": row.get("notes"),
         "sources": found,
     }
-    return {key: value for key, value in card.items() if value not in (None, [], {})}
+    if (architecture or {}).get("name") == "bert" and card["parameters"]:
+        width = architecture["width"]  # the pooler, which files leave out
+        card["text_parameters"] = card["parameters"] - width * width - width
+    wrong = ADDED["wrong"].get(name, [])
+    return {
+        key: value
+        for key, value in card.items()
+        if value not in (None, [], {}) and key not in wrong
+    }
 
 
 def sources_of(value: Any, sources: Sources) -> list[int]:
@@ -136,7 +147,7 @@ def score_of(one: Row, sources: Sources) -> list[Any]:
 def shape_of(row: Row) -> tuple[Row | None, dict[str, str]]:
     """The architecture in the cards' schema, and sources of what was added."""
     name = row["ollama_name"]
-    added, source = ADDED.get(name, ({}, ""))
+    added, source = ADDED["facts"].get(name, ({}, ""))
     why = {"architecture_added": source} if added else {}
     if all(row.get(key) for key in NEEDED) and row.get("architecture_ollama") != "glmocr":
         shape = plain_shape(row)

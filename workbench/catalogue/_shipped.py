@@ -108,7 +108,8 @@ def _card(entry: Any, what: str, table: list[str], origin: str) -> Card:
         for key, check in _FIELDS.items()
         if entry.get(key) is not None
     }
-    notes = (*facts.pop("notes", ()), *filter(None, [facts.pop("gap", None)]))
+    gaps = (facts.pop(key, None) for key in ("gap", "size_gap"))
+    notes = (*facts.pop("notes", ()), *(gap for gap in gaps if gap))
     if "architecture" in facts:
         shape = architecture_of(
             facts["architecture"], f"{what}: architecture", facts.get("context")
@@ -229,6 +230,7 @@ _FIELDS: Mapping[str, Callable[..., Any]] = {
     "variants": _variants,
     "scores": _scores,
     "gap": _text,
+    "size_gap": _text,
     "remark": _text,
     "notes": _texts,
     "sources": _sources,

@@ -1,7 +1,7 @@
 """Which tensors a network of each family has: names and shapes as llama.cpp writes them.
 
 A layout is data: words of the form `name size,size` (row length first, as in the file). Names
-without a suffix end in `.weight`. Sizes are words that `_parameters` computes for each layer. The
+without a dot end in `.weight`. Sizes are words that `_parameters` computes for each layer. The
 layouts are facts of llama.cpp's converters and graphs; the package's tests hold them against
 real headers and against published parameter counts. Left out, since small: tables of rotary
 factors, the vision and audio towers (a file of their own, or a gap that a card explains).
@@ -70,7 +70,8 @@ _SQUARED = "ffn_up_exps routed_width,expert,experts; ffn_down_exps expert,routed
 
 
 class Family(NamedTuple):
-    """One architecture's layout. `recurrent` is of layers that keep a state and no keys.
+    """One architecture's layout. `recurrent` is of layers that keep a state and no keys, or
+    attend to a picture.
 
     `alone`: a layer has attention or a state or a feed-forward part, never two of them.
     """
@@ -99,6 +100,10 @@ _QWEN35 = Family(
 FAMILIES: Mapping[str, Family] = {
     "llama": _LLAMA,
     "mistral3": _LLAMA,
+    "mllama": _LLAMA._replace(
+        recurrent=_NORMED.replace("attn_", "cross_attn_")
+        + "; cross_attn_q_norm head; cross_attn_k_norm head; cross_attn_gate. 1; ffn_gate. 1"
+    ),
     "granite": _LLAMA,
     "granitemoe": _LLAMA,
     "exaone": _LLAMA,
@@ -172,8 +177,8 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "lfm2": Family(
         _NORMED + QK_NORM,
-        recurrent="attn_norm width; shortconv.conv kernel,width; "
-        "shortconv.in_proj width,3width; shortconv.out_proj width,width",
+        recurrent="attn_norm width; shortconv.conv.weight kernel,width; "
+        "shortconv.in_proj.weight width,3width; shortconv.out_proj.weight width,width",
         head="token_embd width,vocabulary; token_embd_norm width",
     ),
     "qwen35": _QWEN35,
@@ -183,6 +188,13 @@ FAMILIES: Mapping[str, Family] = {
         _PROJECTIONS + QKV_BIAS + "; attn_output.bias width",
         _BIASED_PLAIN + _ENCODER_NORMS,
         head=_ENCODER_HEAD + "; position_embd width,positions",
+    ),
+    "nomic-bert-moe": Family(
+        "attn_qkv width,qkv; attn_qkv.bias qkv; attn_output q,width; attn_output.bias width",
+        _BIASED_PLAIN + _ENCODER_NORMS,
+        "ffn_gate_inp width,experts; ffn_up_exps width,expert,experts; "
+        "ffn_down_exps expert,width,experts; ffn_down_exps.bias width" + _ENCODER_NORMS,
+        head=_ENCODER_HEAD,
     ),
     "nomic-bert": Family(
         "attn_qkv width,qkv; attn_output q,width", _FFN + _ENCODER_NORMS, head=_ENCODER_HEAD

@@ -58,7 +58,7 @@ def _layout(architecture: Architecture, family: Family, layer: int) -> str:
     """The words for one layer."""
     extras = architecture.extras
     kind = architecture.kinds[layer : layer + 1] or ("F" if architecture.kv_heads[layer] else "R")
-    attention = family.recurrent if family.recurrent and kind in "RM" else family.attention
+    attention = family.recurrent if family.recurrent and kind in "RMX" else family.attention
     if architecture.name == "deepseek2":
         lora = "q_rank" in extras
         attention += "; attn_q_a width,q_rank; attn_q_a_norm q_rank; attn_q_b q_rank,mla_q" * lora

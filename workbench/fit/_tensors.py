@@ -1,8 +1,10 @@
 """A network computed from facts: the tensors that a quantised file of it would hold.
 
-The shapes are `_parameters`'s; the types are those of llama.cpp's mixes (`workbench.gguf`), and for
-published low-bit mixes that we do not write, rules of the same source, simplified. Sizes of the
-tokenizer are estimates by the vocabulary: files of known size hold 20 to 65 bytes per token.
+The shapes are `_parameters`'; the types are those of llama.cpp's mixes (`workbench.gguf`, and
+`_low_bits` for those that we do not write). The tokenizer's size is an estimate by the
+vocabulary: what files of known size hold beside their tensors. Against 200 published files the
+median error is below 0.1 % (tests/fit/test_fit_tensors.py); files that were made with other
+rules are further off, and their cards say so.
 """
 
 from __future__ import annotations
@@ -11,25 +13,23 @@ from functools import lru_cache
 from math import prod
 
 from workbench.errors import FitError
+from workbench.fit._low_bits import MIXES, low_bit_types
 from workbench.fit._parameters import shapes
 from workbench.fit._records import Architecture, Network
 from workbench.gguf import QUANTISATIONS, Header, TensorInfo, tensor_types
 
 # numbers of a block, bytes of a block (ggml's types)
 _BLOCKS = {
-    "F32": (1, 4),
-    "F16": (1, 2),
-    "BF16": (1, 2),
-    "Q8_0": (32, 34),
-    "Q6_K": (256, 210),
-    "Q5_K": (256, 176),
-    "Q5_0": (32, 22),
-    "Q5_1": (32, 24),
-    "Q4_K": (256, 144),
-    "Q4_0": (32, 18),
-    "Q4_1": (32, 20),
-}
+    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "MXFP4": (32, 17),
+    "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22), "Q5_1": (32, 24), "IQ4_NL": (32, 18),
+    "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176),
+    "Q6_K": (256, 210), "IQ4_XS": (256, 136), "IQ3_S": (256, 110), "IQ3_XXS": (256, 98),
+    "IQ2_S": (256, 82), "IQ2_XS": (256, 74), "IQ2_XXS": (256, 66), "IQ1_M": (256, 56),
+    "IQ1_S": (256, 50),
+}  # fmt: skip
 _ALIASES = {"FP16": "F16", "FP32": "F32"}
+# bytes per token of some vocabularies, measured in files; those of merged pairs are larger
+_PER_TOKEN = {128256: 61.2, 131072: 60.1, 262144: 60.2, 262400: 60.2, 256000: 24.0, 200064: 31.4}
 
 
 @lru_cache(maxsize=4096)
@@ -39,18 +39,31 @@ def computed_network(architecture: Architecture, quantisation: str) -> Network:
     FitError when the family's layout or the quantisation's types are not known.
     """
     mix = _ALIASES.get(quantisation.upper(), quantisation.upper())
-    if mix not in QUANTISATIONS:
+    if mix not in QUANTISATIONS and mix not in MIXES and mix != "MXFP4":
+        known = ", ".join([*QUANTISATIONS, *MIXES, "MXFP4"])
         raise FitError(
-            f"The sizes of {quantisation!r} cannot be computed. "
-            f"Use one of {', '.join(QUANTISATIONS)}."
+            f"The sizes of {quantisation[:40]!r} cannot be computed. Use one of {known}."
         )
     plain = [TensorInfo(name, shape, "F32", 0, 0) for name, shape in shapes(architecture)]
-    types = tensor_types(_header(architecture, tuple(plain)), mix)
+    types = _types(architecture, tuple(plain), mix)
     tensors = tuple(
         TensorInfo(one.name, one.shape, types[one.name], 0, _bytes(one.shape, types[one.name]))
         for one in plain
     )
     return Network(architecture, tensors, mix, _tokenizer_bytes(architecture), from_file=False)
+
+
+def _types(architecture: Architecture, plain: tuple[TensorInfo, ...], mix: str) -> dict[str, str]:
+    """Each tensor's type in the mix."""
+    header = _header(architecture, plain)
+    if mix in QUANTISATIONS:
+        return tensor_types(header, mix)
+    if mix == "MXFP4":  # experts in 4 bits, the rest as the publisher of gpt-oss left it
+        rest = tensor_types(header, "BF16" if architecture.name == "gpt-oss" else "Q8_0")
+        return {name: "MXFP4" if "_exps.weight" in name else kind for name, kind in rest.items()}
+    group = architecture.heads // max(*architecture.kv_heads, 1)
+    rows = {tensor.name: tensor.shape[0] for tensor in plain}
+    return low_bit_types(tensor_types(header, "Q4_0"), rows, mix, architecture.layers, group)
 
 
 def _header(architecture: Architecture, tensors: tuple[TensorInfo, ...]) -> Header:
@@ -72,6 +85,7 @@ def _bytes(shape: tuple[int, ...], kind: str) -> int:
 
 
 def _tokenizer_bytes(architecture: Architecture) -> int:
-    """Texts, scores or merges, types: more per token where the merges are listed."""
-    per_token = 24 if architecture.vocabulary < 50_000 else 45
-    return architecture.vocabulary * per_token
+    """Texts, scores or merges, and types."""
+    vocabulary = architecture.vocabulary
+    per_token = _PER_TOKEN.get(vocabulary, 24 if vocabulary < 33_000 else 39)
+    return int(vocabulary * per_token)
