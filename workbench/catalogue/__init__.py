@@ -13,6 +13,7 @@ from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, SORTS, Filter
 from workbench.catalogue._install import install
 from workbench.catalogue._live import Found, hub_search, registry_card, remote_card
 from workbench.catalogue._merge import merge
+from workbench.catalogue._observe import observe
 from workbench.catalogue._performance import (
     Evidence,
     PerformanceScore,
@@ -77,6 +78,7 @@ __all__ = [
     "memory_bars",
     "merge",
     "network_for",
+    "observe",
     "on_disk",
     "own_cards",
     "parallel",
