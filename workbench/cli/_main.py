@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "hardware": ("_hardware:hardware", "Show what this machine is."),
     "engine": ("_engine:engine", "Serve, start, stop and look at the embedded engine."),
     "models": ("_models:models", "List, show, pull, create, copy and remove models."),
+    "catalogue": ("_catalogue:catalogue", "Search, price, recommend and compare models."),
     "generate": ("_generate:generate", "Complete a prompt."),
     "chat": ("_chat:chat", "Talk with a model."),
     "starter": ("_starter:starter", "Train the starter model on this machine."),
