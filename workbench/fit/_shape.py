@@ -15,10 +15,10 @@ from workbench.errors import FitError
 from workbench.fit._records import Architecture, Network
 from workbench.gguf import Array, Header
 
-_ENCODERS = frozenset(
-    "bert nomic-bert nomic-bert-moe jina-bert-v2 jina-bert-v3 modern-bert neo-bert eurobert "
-    "gemma-embedding t5encoder".split()
-)
+_ENCODERS = {
+    "bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert",
+    "neo-bert", "eurobert", "gemma-embedding", "t5encoder",
+}  # fmt: skip
 # every n-th layer sees all tokens, the others a window; negative: the first of each n does
 _PATTERNS = {
     "gemma2": 2, "gemma3": 6, "gemma3n": 5, "gemma-embedding": 6, "gpt-oss": 2, "cohere2": 4,
@@ -172,6 +172,8 @@ def _extras(header: Header) -> list[tuple[str, int]]:
     return [
         ("merges", merges.count if isinstance(merges, Array) else 0),
         ("latent", latent if header.get("attention.key_length_mla") else 0),
+        ("mla_key", _optional(header, "attention.key_length_mla", _MOST["size"]) or 0),
+        ("mla_value", _optional(header, "attention.value_length_mla", _MOST["size"]) or 0),
     ]
 
 
