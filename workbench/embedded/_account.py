@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -89,8 +90,7 @@ class Account:
                 reports.append(self._queue.get())
             if time.monotonic() >= pause:
                 try:
-                    lines = [_line(one) for one in reports if one is not None]
-                    fit.record(*(line for line in lines if line is not None))
+                    _record([one for one in reports if one is not None])
                 except Exception as error:  # whatever it is: answers do not hang on it
                     pause = time.monotonic() + _PAUSE
                     if str(error) not in said:
@@ -103,6 +103,16 @@ class Account:
         end = time.monotonic() + _REST
         while self._busy() and not self._closing and time.monotonic() < end:
             time.sleep(0.05)
+
+
+def _record(reports: list[Report]) -> None:
+    lines = [line for report in reports if (line := _line(report)) is not None]
+    try:
+        fit.record(*lines)
+    except FitError:  # one of them cannot be true: the others can
+        for line in lines:
+            with suppress(FitError):
+                fit.record(line)
 
 
 def _line(report: Report) -> fit.Measurement | None:

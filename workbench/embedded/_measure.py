@@ -124,31 +124,35 @@ class Watch:
         return time.monotonic() - told >= _EVERY
 
     def _tell_speed(self, one: Answer) -> None:
-        then, now = one.clocks, _clocks(self._subject.pid) if one.clocks is not None else None
-        if then is None or now is None:
-            return
-        wall = now[0] - then[0]
-        others = ((now[1] - then[1]) - (now[2] - then[2])) / max(wall, 1e-9)
-        busy: bool | None = one.shared
-        if not busy:
-            cores = psutil.cpu_count() or 1
-            busy = None if wall < _SHORTEST else others + self.load.threads > cores + 0.3
         cached, read, written = (_count(one.timings, f"{name}_n") for name in _PARTS)
+        found = {
+            "prompt_speed": (read, _PROMPT_TOKENS, "prompt_ms"),
+            "generation_speed": (written, _WRITTEN_TOKENS, "predicted_ms"),
+        }
+        speeds = {
+            quantity: tokens * 1000 / float(one.timings[clock])
+            for quantity, (tokens, least, clock) in found.items()
+            if tokens >= least and one.timings.get(clock) and self._due(quantity)
+        }
+        if not speeds:
+            return
+        busy = one.shared or self._crowded(one)
         details = {
             "prompt_tokens": cached + read, "cached_tokens": cached, "written_tokens": written,
             "busy": busy, "plain": one.plain, "first": self._finished == 0,
         }  # fmt: skip
-        counts = busy is False and one.plain
-        for quantity, tokens, least, clock in (
-            ("prompt_speed", read, _PROMPT_TOKENS, "prompt_ms"),
-            ("generation_speed", written, _WRITTEN_TOKENS, "predicted_ms"),
-        ):
-            seconds = float(one.timings.get(clock) or 0) / 1000
-            if tokens < least or seconds <= 0 or not self._due(quantity):
-                continue
+        for quantity, speed in speeds.items():
             self._account.told[self._subject.model.digest, quantity] = time.monotonic()
             warm = self._finished > 0 or quantity == "generation_speed"
-            self._report(quantity, tokens / seconds, details, counts and warm)
+            self._report(quantity, speed, details, busy is False and one.plain and warm)
+
+    def _crowded(self, one: Answer) -> bool | None:
+        """Whether other work took cores that the child needed; None when it cannot be told."""
+        then, now = one.clocks, _clocks(self._subject.pid)
+        if then is None or now is None or now[0] - then[0] < _SHORTEST:
+            return None
+        others = ((now[1] - then[1]) - (now[2] - then[2])) / (now[0] - then[0])
+        return others + self.load.threads > (psutil.cpu_count() or 1) + 0.3
 
     def _report(self, quantity: str, value: float | None, details: Details, counts: bool) -> None:
         saved = max(0, self._tokens - sum(self._recent))

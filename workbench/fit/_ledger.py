@@ -140,8 +140,9 @@ def _check(one: Measurement) -> None:
             f"A measured {one.quantity} of {one.measured} cannot be true. Measure it again."
         )
     for estimate in (one.formula, one.corrected):
-        if estimate is not None and not all(
-            map(_possible, (estimate.value, estimate.low, estimate.high))
+        if estimate is not None and not (
+            _possible(estimate.value)
+            and 0 <= estimate.low <= estimate.value <= estimate.high < math.inf
         ):
             raise FitError(f"A predicted {one.quantity} of {estimate.value} cannot be true.")
 
