@@ -13,14 +13,16 @@ import typing
 if typing.TYPE_CHECKING:
     from workbench.panels._base import Panel
     from workbench.panels._home import Home
+    from workbench.panels._models_panel import Models
     from workbench.panels._playground import Playground
     from workbench.panels._shell import Shell
     from workbench.panels._voila import voila_command
 
-__all__ = ["Home", "Panel", "Playground", "Shell", "voila_command"]
+__all__ = ["Home", "Models", "Panel", "Playground", "Shell", "voila_command"]
 
 _HOMES = {
     "Home": "_home",
+    "Models": "_models_panel",
     "Panel": "_base",
     "Playground": "_playground",
     "Shell": "_shell",

@@ -16,6 +16,7 @@ from workbench.panels import states
 from workbench.panels._base import Panel, style_sheet
 from workbench.panels._fragment import Part
 from workbench.panels._home import Home
+from workbench.panels._models_panel import Models
 from workbench.panels._playground import Playground
 
 
@@ -26,15 +27,17 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
         states.reject_unknown("Shell", unknown, ("show",))
-        tabs = tuple((panel.name, panel.title) for panel in (Home, Playground))
+        tabs = tuple((panel.name, panel.title) for panel in (Home, Models, Playground))
         if show not in dict(tabs):
             raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
         super().__init__()
         engine, jobs = states.EngineState(), states.JobsState()
         home = states.HomeState(engine=engine, jobs=jobs, opener=self.play)
         self.home = Home(home, shown=False)
+        catalogue = states.CatalogueState(engine=engine, jobs=jobs, opener=self.play)
+        self.models = Models(catalogue, shown=False)
         self.playground = Playground(states.PlaygroundState(engine=engine, jobs=jobs), shown=False)
-        self.panels = {p.name: p for p in (self.home, self.playground)}
+        self.panels = {p.name: p for p in (self.home, self.models, self.playground)}
         self.state = states.ShellState(engine=engine, tabs=tabs, shown=show)
         watch = "shown engine.engine engine.loaded engine.starting"
         self._header = Part("shell", self.state, watch)

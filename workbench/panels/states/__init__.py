@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.panels.states._answer import Turn
+from workbench.panels.states._catalogue import CatalogueState
 from workbench.panels.states._engine import EngineState
 from workbench.panels.states._home import HomeState
 from workbench.panels.states._jobs import JobsState
@@ -12,6 +13,7 @@ from workbench.panels.states._shell import ShellState
 from workbench.panels.states._state import Problem, State, reject_unknown
 
 __all__ = [
+    "CatalogueState",
     "EngineState",
     "HomeState",
     "JobsState",
