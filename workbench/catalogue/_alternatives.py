@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from workbench.catalogue._candidates import Candidate, Request, line_of, priced, rate_of
 from workbench.catalogue._card import Card
-from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes
+from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes, short
 from workbench.fit import Fit
 
 
@@ -102,7 +102,7 @@ def _bigger(
         elif fit.verdict in RUNS and fit.speed:
             rate = fit.speed.generation.value
             yield Alternative(
-                other.card.name, "bigger", f"is stronger, but writes about {rate:.2g} tokens/s"
+                other.card.name, "bigger", f"is stronger, but writes about {short(rate)} tokens/s"
             )
 
 
@@ -163,7 +163,7 @@ def trade_offs(one: Candidate, request: Request) -> tuple[str, ...]:
     if fit and fit.verdict == "unknown":
         said.append("What it takes in memory is not known.")
     if (rate := rate_of(fit, request.task)) and rate.value < request.task.speed:
-        said.append(f"At about {rate.value:.2g} tokens/s it is slower than this task likes.")
+        said.append(f"At about {short(rate.value)} tokens/s it is slower than this task likes.")
     if one.quantisation and one.quantisation.upper().startswith(("Q2", "Q3")):
         said.append(f"{one.quantisation} loses noticeable quality.")
     if card.context and card.context < request.task.context:

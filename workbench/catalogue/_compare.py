@@ -20,6 +20,7 @@ from workbench.catalogue._card import Card
 from workbench.catalogue._compatibility import RUNS, fit_card
 from workbench.catalogue._export import csv_text, html_text, markdown_text
 from workbench.catalogue._performance import Own, PerformanceScore, Standings
+from workbench.catalogue._shipped import shipped
 from workbench.catalogue._table import Row, fact_rows, fit_rows, performance_row, result_rows
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit, Load, Profile
@@ -96,7 +97,7 @@ def compare(
     found = {card.name: card for card in (catalogue.get(name) for name in wanted)}
     cards = tuple(found.values())
     fits = tuple(fit_card(card, profile, load) for card in cards)
-    standings = Standings(catalogue, own)
+    standings = Standings((*catalogue, *shipped()), own)
     scores = tuple(standings.score(card) for card in cards)
     results, left_out = result_rows(cards, own or {})
     table = (*fact_rows(cards), *fit_rows(fits), performance_row(scores), *results)

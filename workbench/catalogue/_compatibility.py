@@ -61,6 +61,11 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e6:.0f} MB" if count < 0.9995e9 else f"{count / 1e9:.3g} GB"
 
 
+def short(value: float) -> str:
+    """A number with two digits that count, and no exponent."""
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
 def said_by(card: Card, fact: str) -> str | None:
     """Who says a fact of a card."""
     return card.sources.get(fact) or card.sources.get(_SAID_AS.get(fact, ""))
@@ -188,7 +193,9 @@ def _warnings(card: Card, found: Fit, asked: Load) -> list[str]:
     if found.verdict in RUNS and found.speed is None:
         said.append("How fast it runs there is not known.")
     elif found.speed and found.speed.generation.value < _SLOW:
-        said.append(f"It writes about {found.speed.generation.value:.2g} tokens/s: slow to read.")
+        said.append(
+            f"It writes about {short(found.speed.generation.value)} tokens/s: slow to read."
+        )
     return said
 
 

@@ -4,10 +4,11 @@ Results that were measured differently are never put into one ranking. A **group
 under one setting (`setting_of`): inside it the cards that have the result are ranked. To bring
 groups together a rank is read off a common ruler: the ruler orders all cards of a kind (those that
 write, those that embed) by what their size and age let expect, and the r-th best of a group gets
-the place that the r-th highest of the *same* cards has there (equipercentile equating). So the
-worst of five new large models is not taken for the worst model there is. Places are averaged,
-weighted by how much the metric says about the question, who measured, how many cards the group
-has, and halved when a relative was measured. The sum of these weights gives the confidence.
+the place that the r-th highest of the *same* cards has there (equipercentile equating), mixed with
+a quarter of the rank itself. So the worst of five new large models is not taken for the worst
+model there is. Places are averaged, weighted by how much the metric says about the question, who
+measured, how many cards the group has, and halved when a relative was measured. The sum of these
+weights gives the confidence.
 
 The ruler is `log2(parameters) + months / 6`: a half-year counts as much as a doubling. It is a
 rule of thumb. On the cards that ship, its rank correlation with the results inside the groups of
@@ -41,6 +42,7 @@ Group = tuple[bool, str, str]  # own, metric, setting
 
 _PRECISION = re.compile(r"[,;]?\s*\b(b?float16|fp16|bf16|float32)\b")
 _THIRD_PARTY = re.compile(r"leaderboard|evalplus|lm-eval|independent|third-party|mteb|measured")
+_RANK = 0.25  # what the rank alone counts: cards of one size and age differ as well
 _FEW = 4  # cards with which a group counts half
 
 
@@ -140,10 +142,11 @@ class Standings:
     """Where each card stands among `cards`. Build once, ask often: answers are kept."""
 
     def __init__(self, cards: Iterable[Card], own: Own | tuple[()] = ()) -> None:
+        """Of two cards of one name the first counts."""
         self._own: Own = own or {}
         self._expected: dict[str, float] = {}
         self._groups: dict[Group, tuple[list[float], list[float]]] = {}
-        known = tuple(cards)
+        known = tuple({card.name: card for card in reversed(tuple(cards))}.values())
         self._rule(known)
         self._gather(known)
 
@@ -197,9 +200,10 @@ class Standings:
         share = _midrank(values, score.value)
         if score.own and count == 1:
             return Evidence(score, 1, 1, score.value / 100, weight / 2)
-        place = _quantile(places, share) if len(places) > 2 else 0.5 + (share - 0.5) * count / 8
+        ruled = _quantile(places, share) if places else 0.5
+        place = (1 - _RANK) * ruled + _RANK * share
         worth = weight * _trust(score) * (count - 1) / (count - 1 + _FEW)
-        return Evidence(score, max(1, rank), count, min(1.0, max(0.0, place)), worth)
+        return Evidence(score, max(1, rank), count, place, worth)
 
     def score(
         self, card: Card, weights: Mapping[str, float] | None = None, own: Sequence[Score] = ()

@@ -52,7 +52,7 @@ def radar(comparison: Comparison) -> Any:
     ]
     if len(shared) < 3:
         note = f"All of them share {len(shared)} results of one metric and setting; it takes 3."
-        return _figure("Results that all of them have", note, hide_axes=True)
+        return _figure("Results that all of them have", note, empty=True)
     figure = _figure("Results that all of them have (percent)")
     axes = [_wrapped(row.label) for row in shared]
     for place, name in enumerate(comparison.names):
@@ -77,7 +77,7 @@ def parallel(comparison: Comparison) -> Any:
     """One axis per number, each from its worst (0) to its best (1) among these models."""
     rows = [row for row in comparison.table if row.better and len(_numbers(row.cells)) > 1]
     if not rows:
-        return _figure("Side by side", "No number is known of two of them.", hide_axes=True)
+        return _figure("Side by side", "No number is known of two of them.", empty=True)
     holes = sorted(
         {comparison.names[place] for row in rows for place, cell in enumerate(row.cells)
          if cell.value is None}
@@ -109,7 +109,7 @@ def scatter(comparison: Comparison, y: str = "generation_speed") -> Any:
         if across.cells[place].value is not None and up.cells[place].value is not None
     ]
     holes = [name for place, name in enumerate(comparison.names) if place not in known]
-    figure = _figure(f"Main memory and {up.label}", _missing(holes), hide_axes=not known)
+    figure = _figure(f"Main memory and {up.label}", _missing(holes), empty=not known)
     for place in known:
         x, at = across.cells[place], up.cells[place]
         figure.add_scatter(
@@ -133,7 +133,7 @@ def memory_bars(fits: Mapping[str, Fit], capacity: int | None = None) -> Any:
     """What takes the memory, part by part; a line at `capacity` bytes."""
     known = {name: fit for name, fit in fits.items() if fit.memory is not None}
     holes = [name for name in fits if name not in known]
-    figure = _figure("What takes the memory", _missing(holes), hide_axes=not known)
+    figure = _figure("What takes the memory", _missing(holes), empty=not known)
     kinds = dict.fromkeys(
         (part.name, part.where) for fit in known.values() if fit.memory for part in fit.memory.parts
     )
@@ -159,7 +159,7 @@ def memory_bars(fits: Mapping[str, Fit], capacity: int | None = None) -> Any:
     return figure
 
 
-def _figure(title: str, note: str = "", *, hide_axes: bool = False) -> Any:
+def _figure(title: str, note: str = "", *, empty: bool = False) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -170,14 +170,14 @@ def _figure(title: str, note: str = "", *, hide_axes: bool = False) -> Any:
         colorway=list(COLOURS),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.2},
         hoverlabel={"align": "left", "namelength": -1},
     )
     figure.update_xaxes(gridcolor=_GRID, zerolinecolor=_GRID, automargin=True)
     figure.update_yaxes(gridcolor=_GRID, zerolinecolor=_GRID, automargin=True)
-    if hide_axes:
+    if empty:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
+        figure.update_layout(height=160)
     return figure
 
 

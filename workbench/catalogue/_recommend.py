@@ -28,10 +28,12 @@ from workbench.catalogue._compatibility import (
     fit_card,
     gigabytes,
     said_by,
+    short,
     smaller_ways,
 )
 from workbench.catalogue._performance import Own, PerformanceScore, Standings
 from workbench.catalogue._prices import ANY_MACHINE
+from workbench.catalogue._shipped import shipped
 from workbench.catalogue._tasks import Task, find_task
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit, Load, Profile
@@ -143,7 +145,7 @@ def recommend(
         wanted,
         profile,
         load or Load(context=wanted.context, embedding=wanted.embedding),
-        Standings(cards, own),
+        Standings((*cards, *shipped()), own),
         preferred_size,
         installed_only,
     )
@@ -176,7 +178,7 @@ def _recommendation(
         quantisation=one.quantisation,
         pull=one.card.name if same or variant is None else variant.name,
         confidence_score=confidence_of(one, request.task),
-        suitability=round(one.suitability, 4),
+        suitability=round(one.suitability, 3),
         expected_performance=one.performance,
         fit=one.fit,
         reasons=tuple(_reasons(one, request)),
@@ -240,9 +242,8 @@ def _resources(one: Candidate, request: Request) -> Iterator[Reason]:
         yield Reason(text, "active_parameters", card.active_parameters, source)
     if rate := rate_of(fit, request.task):
         verb = "reads" if request.task.embedding else "writes"
-        text = (
-            f"It {verb} about {rate.value:.2g} tokens/s there ({rate.low:.2g} to {rate.high:.2g})."
-        )
+        interval = f"{short(rate.low)} to {short(rate.high)}"
+        text = f"It {verb} about {short(rate.value)} tokens/s there ({interval})."
         yield Reason(text, "speed", rate.value, rate.basis)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from workbench.catalogue._card import Card, Score
-from workbench.catalogue._compatibility import download_of, gigabytes, said_by
+from workbench.catalogue._compatibility import download_of, gigabytes, said_by, short
 from workbench.catalogue._performance import (
     Group,
     Own,
@@ -133,7 +133,9 @@ def fit_rows(fits: Sequence[Fit]) -> list[Row]:
 
     def rate(fit: Fit, what: str) -> Cell:
         value: Estimate | None = getattr(fit.speed, what) if fit.speed else None
-        text = f"{value.value:.3g} ({value.low:.2g} to {value.high:.2g})" if value else ""
+        text = ""
+        if value:
+            text = f"{short(value.value)} ({short(value.low)} to {short(value.high)})"
         return _estimate(value, text)
 
     gpu = [size(fit.memory.gpu if fit.memory else None) for fit in fits]
