@@ -23,6 +23,11 @@ _NUMBERS = (*_NEEDED, "kv_heads", "head_size", "window", "cached_layers", "full_
 _COUNTS = ("full_head_size", "experts", "experts_used", "expert_inner", "shared_inner")
 _OTHERS = ("name", "tied", "pattern", "causal", "extras")
 _LETTERS = set("FSRXME")
+_TOGETHER = (  # extras that need each other
+    {"linear_keys", "linear_values", "key_head", "value_head", "kernel"},
+    {"mamba_heads", "mamba_head", "groups", "state", "kernel"},
+    {"kv_rank", "rope"},
+)
 
 
 def architecture_of(
@@ -51,8 +56,7 @@ def architecture_of(
     if number["cached_layers"]:  # the others have matrices for keys, but no cache
         whole["kv_heads"] = number["kv_heads"]
     layers = "".join(islice(cycle(pattern), number["layers"]))
-    if "S" in layers and not number["window"]:
-        raise InvalidRequest(f"{what}: a pattern with S needs a window.")
+    _check(number, layers, whole, what)
     return Architecture(
         name=name,
         layers=len(layers),
@@ -69,6 +73,20 @@ def architecture_of(
         extras=whole,
         kinds=layers if set(layers) != {"F"} else "",
     )
+
+
+def _check(number: Mapping[str, int], layers: str, extras: Mapping[str, int], what: str) -> None:
+    """Refuse facts that contradict each other."""
+    head = number["head_size"] or number["width"] // number["heads"]
+    if number["kv_heads"] > number["heads"] or not (head or "kv_rank" in extras):
+        raise InvalidRequest(f"{what}: heads, kv_heads and width contradict each other.")
+    if number["experts_used"] > number["experts"]:
+        raise InvalidRequest(f"{what}: experts_used cannot be more than experts.")
+    if "S" in layers and not number["window"]:
+        raise InvalidRequest(f"{what}: a pattern with S needs a window.")
+    for group in _TOGETHER:
+        if group & set(extras) - {"kernel"} and not all(extras.get(word) for word in group):
+            raise InvalidRequest(f"{what}: extras need all of {', '.join(sorted(group))}.")
 
 
 def _count(facts: Mapping[str, Any], key: str, what: str) -> int:

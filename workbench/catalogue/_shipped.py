@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
@@ -25,8 +26,9 @@ from workbench.settings import home
 SCHEMA = "workbench-cards/1"
 _SHIPPED = Path(__file__).parent / "data" / "cards.json"
 _LARGEST_FILE = 32 * 2**20
-_MOST_CARDS, _MOST_ENTRIES, _MOST_BYTES = 20_000, 1000, 2**53
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MOST_CARDS, _MOST_ENTRIES, _MOST_BYTES = 5000, 1000, 2**53
+# control characters, those that turn the direction of text, and halves of characters
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class CardFiles(NamedTuple):
@@ -46,9 +48,8 @@ def own_cards() -> CardFiles:
     """The user's and plug-ins' cards, with what is wrong about files that were left out."""
     cards: list[Card] = []
     problems: list[str] = []
-    sources: list[tuple[str, Callable[[], Path]]] = [
-        (str(path), lambda path=path: path) for path in sorted((home() / "cards").glob("*.json"))
-    ]
+    files = sorted((home() / "cards").glob("*.json"))
+    sources: list[tuple[str, Callable[[], Path]]] = [(str(f), partial(Path, f)) for f in files]
     for entry in sorted(entry_points(group="workbench.cards"), key=lambda one: one.name):
         sources.append((f"The plug-in {entry.name}", partial(_plugin_path, entry)))
     for name, find in sources:
@@ -83,10 +84,9 @@ def read_cards(path: Path, *, origin: str = "own") -> tuple[Card, ...]:
     if not isinstance(entries, list) or len(entries) > _MOST_CARDS:
         raise InvalidRequest(f"{path}: cards must be a list of at most {_MOST_CARDS}.")
     cards = [_card(entry, f"{path}: card {n}", table, origin) for n, entry in enumerate(entries, 1)]
-    names = [card.name for card in cards]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"{path}: {twice!r} is there twice. Remove one of the two.")
+    name, count = Counter(card.name for card in cards).most_common(1)[0] if cards else ("", 0)
+    if count > 1:
+        raise InvalidRequest(f"{path}: {name!r} is there {count} times. Keep one of them.")
     return tuple(cards)
 
 
@@ -100,7 +100,7 @@ def _card(entry: Any, what: str, table: list[str], origin: str) -> Card:
     if isinstance(entry.get("name"), str):
         what = f"{what} ({entry['name'][:80]!r})"
     unknown = set(entry) - set(_FIELDS)
-    if unknown or "name" not in entry:
+    if unknown or entry.get("name") is None:
         wrong = f"an unknown field, {min(unknown)[:80]!r}" if unknown else "no name"
         raise InvalidRequest(f"{what} has {wrong}. The fields are {', '.join(_FIELDS)}.")
     facts = {
@@ -111,10 +111,8 @@ def _card(entry: Any, what: str, table: list[str], origin: str) -> Card:
     gaps = (facts.pop(key, None) for key in ("gap", "size_gap"))
     notes = (*facts.pop("notes", ()), *(gap for gap in gaps if gap))
     if "architecture" in facts:
-        shape = architecture_of(
-            facts["architecture"], f"{what}: architecture", facts.get("context")
-        )
-        facts["architecture"] = shape
+        shape, where = facts["architecture"], f"{what}: architecture"
+        facts["architecture"] = architecture_of(shape, where, facts.get("context"))
     known = {key: value for key, value in facts.items() if key not in _FOR_TESTS}
     return Card(**known, notes=notes, origins=(origin,))
 
@@ -157,7 +155,7 @@ def _sources(value: Any, what: str, table: list[str]) -> Mapping[str, str]:
         raise InvalidRequest(f"{what} must name a source for each fact.")
     found = {}
     for key, places in value.items():
-        several = places if isinstance(places, list) else [places]
+        several = places[:50] if isinstance(places, list) else [places]
         found[_text(key, what)] = "; ".join(_source(one, what, table) for one in several)
     return found
 

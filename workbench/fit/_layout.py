@@ -51,14 +51,14 @@ _ENCODER_NORMS = (
 
 
 PER_LAYER_HEAD = (
-    _HEAD + "; per_layer_token_embd per_layers,per_layer_vocabulary; "
+    "; per_layer_token_embd per_layers,per_layer_vocabulary; "
     "per_layer_model_proj width,per_layers; per_layer_proj_norm per_layer"
 )
 PER_LAYER = "; inp_gate width,per_layer; proj per_layer,width; post_norm width"
 _ALTUP_HEAD = "; altup_proj width,width,others; altup_unembd_proj width,width,others"
 _ALTUP = (
-    "; altup_correct_coef. altup,altup; altup_correct_scale. width; altup_router width,altup; "
-    "altup_predict_coef. altup,altups; altup_router_norm width; "
+    "; altup_correct_coef altup,altup; altup_correct_scale width; altup_router width,altup; "
+    "altup_predict_coef altup,altups; altup_router_norm width; "
     "laurel_l width,laurel; laurel_r laurel,width; laurel_post_norm width"
 )
 _MAMBA = (
@@ -120,9 +120,10 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3": _GEMMA3,
     "gemma-embedding": _GEMMA3._replace(head=_HEAD + "; dense_2 width,wide; dense_3 wide,width"),
     "gemma3n": _GEMMA3._replace(
-        ffn=_GATED + _POST + PER_LAYER + _ALTUP, head=PER_LAYER_HEAD + _ALTUP_HEAD
+        ffn=_GATED + _POST + PER_LAYER + _ALTUP, head=_HEAD + PER_LAYER_HEAD + _ALTUP_HEAD
     ),
     "gemma4": _GEMMA3._replace(
+        head=_HEAD + "; rope_freqs full_half",
         ffn=_GATED + _POST + "; layer_output_scale 1",
         routed=_GATED + _POST + "; layer_output_scale 1; ffn_gate_inp width,experts; "
         "ffn_gate_inp.scale width; ffn_gate_up_exps width,2expert,experts; "
@@ -193,7 +194,7 @@ FAMILIES: Mapping[str, Family] = {
         "attn_qkv width,qkv; attn_qkv.bias qkv; attn_output q,width; attn_output.bias width",
         _BIASED_PLAIN + _ENCODER_NORMS,
         "ffn_gate_inp width,experts; ffn_up_exps width,expert,experts; "
-        "ffn_down_exps expert,width,experts; ffn_down_exps.bias width" + _ENCODER_NORMS,
+        "ffn_down_exps expert,width,experts" + _ENCODER_NORMS,
         head=_ENCODER_HEAD,
     ),
     "nomic-bert": Family(

@@ -6,7 +6,8 @@ Equal layers share their shapes, so a network of 100 layers takes no longer than
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, lru_cache
 from math import prod
 
@@ -14,35 +15,56 @@ from workbench.errors import FitError
 from workbench.fit._layout import FAMILIES, PER_LAYER, PER_LAYER_HEAD, QK_NORM, QKV_BIAS, Family
 from workbench.fit._records import Architecture
 
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def shapes(architecture: Architecture) -> Shapes:
+    """Name and shape of every tensor; FitError when the family's layout is not known."""
+    return _shapes(replace(architecture, context=None))
+
 
 @lru_cache(maxsize=4096)
-def shapes(architecture: Architecture) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Name and shape of every tensor; FitError when the family's layout is not known."""
+def _shapes(architecture: Architecture) -> Shapes:
     family = FAMILIES.get(architecture.name)
     if family is None:
         raise FitError(
-            f"The tensors of the family {architecture.name!r} are not known without a file. "
+            f"The tensors of the family {architecture.name[:40]!r} are not known without a file. "
             "Give a GGUF file to have it priced."
         )
-    skipped = {"output.weight"} if architecture.tied else set()
-    sizes = _sizes(architecture, 0)
+    try:
+        return tuple(_all_shapes(architecture, family))
+    except KeyError as error:
+        raise FitError(
+            f"The facts lack {error} of this family, so its tensors cannot be computed. "
+            "Give a GGUF file to have it priced."
+        ) from error
+
+
+def _all_shapes(
+    architecture: Architecture, family: Family
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     head = family.head
     if architecture.name == "gemma4" and "per_layer" in architecture.extras:
-        head = PER_LAYER_HEAD
-    found = [(name, shape) for name, shape in _fill(head, sizes) if name not in skipped]
+        head += PER_LAYER_HEAD
+    for name, shape in _fill(head, _sizes(architecture, 0)):
+        if name != "output.weight" or not architecture.tied:
+            yield name, shape
     layers: dict[tuple[str, tuple[int, ...]], list[tuple[str, tuple[int, ...]]]] = {}
     for layer in range(architecture.layers):
         layout = _layout(architecture, family, layer)
         key = (layout, _varying(architecture, layer))
         if key not in layers:
             layers[key] = _fill(layout, _sizes(architecture, layer))
-        found += [(f"blk.{layer}.{name}", shape) for name, shape in layers[key]]
-    return tuple(found)
+        for name, shape in layers[key]:
+            yield f"blk.{layer}.{name}", shape
 
 
 def parameter_count(architecture: Architecture) -> int:
-    """Numbers in all tensors; FitError when the family's layout is not known."""
-    return sum(prod(shape) for _, shape in shapes(architecture))
+    """Numbers in all tensors; FitError when the family's layout is not known.
+
+    A table of rotary factors is no parameter: it follows from the settings.
+    """
+    return sum(prod(shape) for name, shape in shapes(architecture) if name != "rope_freqs.weight")
 
 
 def active_parameter_count(architecture: Architecture) -> int:
@@ -100,6 +122,7 @@ def _sizes(architecture: Architecture, layer: int) -> dict[str, int]:
     expert = one.expert_inner or one.inner
     sizes = {"width": one.width, "3width": 3 * one.width, "vocabulary": one.vocabulary}
     sizes |= {"heads": one.heads, "head": head, "q": q, "k": k, "v": v, "2q": 2 * q, "1": 1}
+    sizes["full_half"] = max(one.key_size) // 2
     sizes |= {"qkv": q + k + v, "inner": one.inner, "2inner": 2 * one.inner}
     sizes |= {"experts": one.experts, "expert": expert, "2expert": 2 * expert}
     sizes |= {"shared": one.shared_inner, **one.extras}
@@ -165,10 +188,4 @@ def _words(layout: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _fill(layout: str, sizes: dict[str, int]) -> list[tuple[str, tuple[int, ...]]]:
-    try:
-        return [(name, tuple(sizes[word] for word in shape)) for name, shape in _words(layout)]
-    except KeyError as error:
-        raise FitError(
-            f"The facts lack {error} of this family, so its tensors cannot be computed. "
-            "Give a GGUF file to have it priced."
-        ) from error
+    return [(name, tuple(sizes[word] for word in shape)) for name, shape in _words(layout)]

@@ -9,6 +9,7 @@ rules are further off, and their cards say so.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
@@ -32,25 +33,28 @@ _ALIASES = {"FP16": "F16", "FP32": "F32"}
 _PER_TOKEN = {128256: 61.2, 131072: 60.1, 262144: 60.2, 262400: 60.2, 256000: 24.0, 200064: 31.4}
 
 
-@lru_cache(maxsize=4096)
 def computed_network(architecture: Architecture, quantisation: str) -> Network:
     """The network that a file of this architecture in this quantisation holds.
 
     FitError when the family's layout or the quantisation's types are not known.
     """
-    mix = _ALIASES.get(quantisation.upper(), quantisation.upper())
+    mix = quantisation.upper()
+    mix = _ALIASES.get(mix, mix)
+    tensors = _tensors(replace(architecture, context=None), mix)
+    return Network(architecture, tensors, mix, _tokenizer_bytes(architecture), from_file=False)
+
+
+@lru_cache(maxsize=4096)
+def _tensors(architecture: Architecture, mix: str) -> tuple[TensorInfo, ...]:
     if mix not in QUANTISATIONS and mix not in MIXES and mix != "MXFP4":
         known = ", ".join([*QUANTISATIONS, *MIXES, "MXFP4"])
-        raise FitError(
-            f"The sizes of {quantisation[:40]!r} cannot be computed. Use one of {known}."
-        )
-    plain = [TensorInfo(name, shape, "F32", 0, 0) for name, shape in shapes(architecture)]
-    types = _types(architecture, tuple(plain), mix)
-    tensors = tuple(
+        raise FitError(f"The sizes of {mix[:40]!r} cannot be computed. Use one of {known}.")
+    plain = tuple(TensorInfo(name, shape, "F32", 0, 0) for name, shape in shapes(architecture))
+    types = _types(architecture, plain, mix)
+    return tuple(
         TensorInfo(one.name, one.shape, types[one.name], 0, _bytes(one.shape, types[one.name]))
         for one in plain
     )
-    return Network(architecture, tensors, mix, _tokenizer_bytes(architecture), from_file=False)
 
 
 def _types(architecture: Architecture, plain: tuple[TensorInfo, ...], mix: str) -> dict[str, str]:
