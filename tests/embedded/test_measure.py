@@ -77,7 +77,8 @@ def test_a_load_without_a_prompt_is_told_as_idle(start: Callable[..., EngineProc
     (row,) = wait_until(lambda: rows(engine), "a line of the load")
     (child,) = engine.children()
     assert (row["quantity"], row["backend"], row["counts"]) == ("memory_ram", "embedded-cpu", 0)
-    assert row["details"] == {"when": "idle", "longest_prompt": 0}
+    details = {"when": "idle", "prompts": 0, "longest_prompt": 0, "peak": row["measured"]}
+    assert row["details"] == details
     assert 0 < row["measured"] <= child.memory_info().rss * 1.5
     engine.post("/api/generate", model="long", keep_alive=0)
     wait_until(lambda: not engine.children(), "the model is unloaded")
@@ -122,6 +123,29 @@ def test_a_long_prompt_shows_the_peak(start: Callable[..., EngineProcess]) -> No
     assert last["measured"] >= row["measured"]
 
 
+def test_saved_prompts_are_not_taken_for_the_model(start: Callable[..., EngineProcess]) -> None:
+    """Old prompts fill the prompt cache; the line keeps the peak from before."""
+    engine = start(OLLAMA_NUM_PARALLEL="1")
+    ask(engine, LONG)
+    (row,) = wait_until(lambda: rows(engine, quantity="memory_ram", counts=1), "the peak")
+    for n in range(40):
+        ask(engine, f"{n} and something else " * 100)
+    engine.stop()
+    (last,) = rows(engine, key=row["key"])
+    assert (last["measured"], last["details"]["prompts"]) == (row["measured"], 41)
+    assert last["details"]["peak"] > row["measured"] + 2**20
+
+
+def test_a_long_prompt_after_many_is_too_late(start: Callable[..., EngineProcess]) -> None:
+    engine = start(OLLAMA_NUM_PARALLEL="1")
+    for n in range(5):
+        ask(engine, f"{n} short")
+    ask(engine, LONG)
+    engine.stop()
+    (row,) = rows(engine, quantity="memory_ram")
+    assert (row["counts"], row["details"]["longest_prompt"] >= 512) == (0, True)
+
+
 def test_each_load_has_a_line(start: Callable[..., EngineProcess]) -> None:
     engine = start()
     for context in (1024, 512, 2048):
@@ -129,7 +153,7 @@ def test_each_load_has_a_line(start: Callable[..., EngineProcess]) -> None:
     engine.stop()
     found = rows(engine, quantity="memory_ram")
     assert [row["load"]["context"] for row in found] == [1024, 512, 2048]
-    assert all(row["counts"] for row in found[::2])
+    assert all(row["counts"] for row in found)
 
 
 def test_a_child_that_never_read_a_batch_does_not_count(

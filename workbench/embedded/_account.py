@@ -4,8 +4,8 @@ Nothing here may delay or break an answer: a thread of its own predicts and writ
 engine rests or after some seconds. A store that cannot be used is said once and tried again a
 minute later; what came meanwhile is lost.
 
-The prompt cache is priced at what it can have held by then. Memory of NVIDIA cards is what
-nvidia-smi tells of the child's process; not tried on a machine with a card.
+Memory of NVIDIA cards is what nvidia-smi tells of the child's process; not tried on a machine
+with a card.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from queue import SimpleQueue
@@ -54,7 +54,6 @@ class Report:
     measured: float | None  # None: the thread is to ask
     details: Details
     counts: bool
-    saved_tokens: int = 0  # that the prompt cache can hold
 
 
 class Account:
@@ -158,9 +157,7 @@ def _formula(report: Report) -> fit.Estimate | None:
             if speed is None:
                 return None
             return speed.prompt if report.quantity == "prompt_speed" else speed.generation
-        per_token = fit.kv_cache_bytes(network, load) / max(load.context * load.slots, 1)
-        saved = min(load.prompt_cache, int(report.saved_tokens * per_token))
-        memory = fit.memory(network, replace(load, prompt_cache=saved))
+        memory = fit.memory(network, load)
     except FitError:
         return None
     return memory.gpu if report.quantity == "memory_gpu" else memory.ram

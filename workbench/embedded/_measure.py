@@ -2,8 +2,9 @@
 
 - Memory: the child's resident peak (VmHWM on Linux; elsewhere what the system offers), one line
   of the ledger per load. It is written as "idle" after the load and replaced when the child has
-  read a prompt at least a batch long, and when it ends. Only then is the peak what the formula
-  is about, and only such lines count.
+  read a prompt of a batch (or all its context), and when it ends. Only such lines count, with
+  the peak before llama.cpp began to save old prompts: its prompt cache is not the formula's
+  business. The peak of all is among the details.
 - Speed: at most one line a minute of each model, from llama.cpp's own clock: reading from
   64 prompt tokens that were not cached, writing from 32 tokens. A line counts when the answer was
   alone, plain (no grammar, no log-probabilities), not the child's first (which warms up), and
@@ -73,7 +74,9 @@ class Watch:
         self._finished = 0
         self._tokens = 0  # that were computed
         self._recent: deque[int] = deque(maxlen=settings.parallel)  # tokens that slots still hold
-        self._longest = 0  # prompt
+        self._prompts = 0
+        self._longest = 0  # prompt, in tokens
+        self._peak: int | None = None  # with a long prompt, and without saved ones
         self.tell_memory("idle")
 
     @contextmanager
@@ -97,27 +100,37 @@ class Watch:
 
     def computed(self, read: int, cached: int = 0, written: int = 0) -> None:
         """The child has read so many tokens of a prompt and written an answer."""
-        was_short = self._longest < self.load.batch
-        self._longest = max(self._longest, read)
+        before, self._longest = self._longest, max(self._longest, read)
         self._tokens += read + written
         self._recent.append(cached + read + written)
-        if was_short and self._longest >= self.load.batch:
-            self.tell_memory("worked")
+        self._prompts += 1
+        long = min(self.load.batch, self.load.context - 8)
+        if before < self._longest >= long and not self._saved:
+            self._peak = peak_bytes(self._subject.pid)
+            if before < long:
+                self.tell_memory("worked")
+
+    @property
+    def _saved(self) -> int:
+        """Tokens of prompts that no slot holds any more, which the prompt cache may hold."""
+        return max(0, self._tokens - sum(self._recent)) if self.load.prompt_cache else 0
 
     def ended(self) -> None:
         """The child is about to be ended."""
-        if self._longest:
+        if self._prompts:
             self.tell_memory("ended")
 
     def tell_memory(self, when: str) -> None:
-        """Report the child's peak until now."""
+        """Report the child's peak."""
         peak = peak_bytes(self._subject.pid)
         if not peak:
             return
-        worked = self._longest >= self.load.batch
-        self._report("memory_ram", peak, {"when": when, "longest_prompt": self._longest}, worked)
+        details = {
+            "when": when, "prompts": self._prompts, "longest_prompt": self._longest, "peak": peak,
+        }  # fmt: skip
+        self._report("memory_ram", self._peak or peak, details, self._peak is not None)
         if self._subject.gpu and when == "worked":
-            self._report("memory_gpu", None, {"when": when}, worked)
+            self._report("memory_gpu", None, {"when": when}, True)
 
     def _due(self, quantity: str) -> bool:
         told = self._account.told.get((self._subject.model.digest, quantity), -_EVERY)
@@ -155,9 +168,8 @@ class Watch:
         return others + self.load.threads > (psutil.cpu_count() or 1) + 0.3
 
     def _report(self, quantity: str, value: float | None, details: Details, counts: bool) -> None:
-        saved = max(0, self._tokens - sum(self._recent))
         counts = counts and not self._subject.model.adapter_paths  # the formula knows no adapters
-        self._account.put(Report(self._subject, quantity, value, details, counts, saved))
+        self._account.put(Report(self._subject, quantity, value, details, counts))
 
 
 _PARTS = ("cache", "prompt", "predicted")
