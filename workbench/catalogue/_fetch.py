@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
@@ -50,26 +51,30 @@ class Answer:
 def fetch(
     url: str,
     *,
+    check: Callable[[bytes], object],
     headers: Mapping[str, str] | None = None,
-    fresh: float = FRESH,
+    refresh: bool = False,
     digest: str | None = None,
 ) -> Answer:
     """The document at `url`, from the cache while it is fresh. Raises EngineError.
 
-    With its `digest` it may come from anywhere, as registries send blobs; it is then checked.
+    `check` raises EngineError for what is no answer, which is then not kept. With its `digest` a
+    document may come from anywhere, as registries send blobs, and must be what that names.
     """
-    kept = _kept(url)
-    if kept is not None and 0 <= (datetime.now(UTC) - kept.fetched_at).total_seconds() < fresh:
-        return kept
+    fresh = 0.0 if refresh else FRESH if digest is None else inf
+    known = kept(url)
+    if known is not None and 0 <= (datetime.now(UTC) - known.fetched_at).total_seconds() < fresh:
+        return known
     try:
         body = within(WHOLE, _host(url), lambda: _download(url, headers or {}, digest))
+        check(body)
     except ModelNotFound:
         raise
     except EngineError as error:
-        if kept is None:
+        if known is None:
             raise
-        problem = f"{error} This is what it said {age(kept.fetched_at)} ago."
-        return Answer(kept.body, kept.fetched_at, problem)
+        problem = f"{error} This is what it said {age(known.fetched_at)} ago."
+        return Answer(known.body, known.fetched_at, problem)
     answer = Answer(body, datetime.now(UTC))
     keep(url, answer)
     return answer
@@ -177,7 +182,8 @@ def _file(url: str) -> Path:
     return home() / "catalogue" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
 
 
-def _kept(url: str) -> Answer | None:
+def kept(url: str) -> Answer | None:
+    """What was kept of an address; None for nothing, or what is damaged."""
     try:
         path = _file(url)
         if path.stat().st_size > 2 * LARGEST:

@@ -25,14 +25,14 @@ from workbench.catalogue._describe import (
     licence_of,
     split_quantisation,
 )
-from workbench.catalogue._fetch import FRESH, Answer, fetch, within
+from workbench.catalogue._fetch import fetch
+from workbench.catalogue._remote_header import remote_header
 from workbench.errors import EngineError, GGUFError, InvalidRequest, ModelNotFound
-from workbench.gguf import Header, read_header
+from workbench.gguf import Header
 from workbench.protocol import MANIFEST_TYPE, Manifest, ModelName, digest_of
 
 _REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
-_HEADER_SECONDS = 30.0
-_MOST_VARIANTS = 100
+_MOST_VARIANTS, _MOST_ITEMS = 100, 10_000
 _EMBEDS = {"feature-extraction", "sentence-similarity"}
 _EXPAND = ("gguf", "siblings", "tags", "gated", "pipeline_tag")
 _PREFERRED = ("Q4_K_M", "Q4_0", "Q8_0")  # what a pull without a quantisation takes, in this order
@@ -61,12 +61,15 @@ def hub_search(text: str, *, limit: int = 30, refresh: bool = False) -> Found:
         answer = fetch(
             f"{hub_endpoint()}/api/models?{urlencode(query)}",
             headers=_token(),
-            fresh=0.0 if refresh else FRESH,
+            refresh=refresh,
+            check=_list,
         )
-        items = _json(answer, list, "The Hub")
+        items = _list(answer.body)
     except EngineError as error:
         return Found((), (f"The Hugging Face Hub was not searched: {error}",))
-    cards = tuple(card for item in items[:100] if (card := _hub_card(item, answer.fetched_at)))
+    cards = tuple(
+        card for item in items[:_MOST_VARIANTS] if (card := _hub_card(item, answer.fetched_at))
+    )
     return Found(cards, (answer.problem,) if answer.problem else (), answer.fetched_at)
 
 
@@ -92,13 +95,13 @@ def remote_card(name: str, *, refresh: bool = False) -> Card:
 
     parsed = _parsed(name)
     if not is_hub(parsed):
-        card, url = _registry_card(parsed, refresh)
-        if not url:
+        card, blobs, digest = _registry_card(parsed, refresh)
+        if not digest:
             raise GGUFError(f"{card.name} is not one GGUF file, so its header cannot be read.")
-        return _with_header(card, url)
+        return _with_header(card, f"{blobs}/{digest}", digest)
     base = hub_endpoint()
     listing = hub_listing_url(base, parsed)
-    answer = fetch(listing, headers=_token(), fresh=0.0 if refresh else FRESH)
+    answer = fetch(listing, headers=_token(), refresh=refresh, check=_list)
     file = hub_file(answer.body, base, parsed)
     repository = f"{parsed.namespace}/{parsed.model}"
     card = Card(
@@ -107,16 +110,16 @@ def remote_card(name: str, *, refresh: bool = False) -> Card:
         publisher=parsed.namespace,
         hf_repo=repository,
         download=file.layer.size,
-        variants=_variants(repository, _json(answer, list, "The Hub")),
+        variants=_variants(repository, _list(answer.body)),
         origins=("hub",),
         fetched_at=answer.fetched_at,
         notes=(answer.problem,) if answer.problem else (),
     )
-    return _with_header(card, file.url)
+    return _with_header(card, file.url, file.layer.digest)
 
 
-def _with_header(card: Card, url: str) -> Card:
-    header = within(_HEADER_SECONDS, url.split("/")[2], lambda: read_header(url))
+def _with_header(card: Card, url: str, digest: str) -> Card:
+    header = remote_header(url, digest)
     told = card_of(header, card.name, card.origins[0], source="the file's header, read remotely")
     return replace(
         told,
@@ -131,14 +134,16 @@ def _with_header(card: Card, url: str) -> Card:
     )
 
 
-def _registry_card(name: ModelName, refresh: bool) -> tuple[Card, str]:
-    """The card, and the address of its GGUF file ("" when it is not one)."""
+def _registry_card(name: ModelName, refresh: bool) -> tuple[Card, str, str]:
+    """The card, where its blobs are, and the digest of its GGUF file ("" when it is not one)."""
     from workbench.library import registry_url
 
     base, repository = registry_url(name, False), f"{name.namespace}/{name.model}"
     url = f"{base}/v2/{repository}/manifests/{name.tag}"
     try:
-        answer = fetch(url, headers={"accept": MANIFEST_TYPE}, fresh=0.0 if refresh else FRESH)
+        answer = fetch(
+            url, headers={"accept": MANIFEST_TYPE}, refresh=refresh, check=Manifest.parse
+        )
     except ModelNotFound:
         raise ModelNotFound(f"{name.host} has no model {name.display()}. Check it.", 404) from None
     manifest = Manifest.parse(answer.body)
@@ -148,8 +153,7 @@ def _registry_card(name: ModelName, refresh: bool) -> tuple[Card, str]:
     if manifest.config.size <= 1 << 20:
         digest = manifest.config.digest
         with suppress(EngineError):  # the size is known all the same
-            blob = fetch(f"{blobs}/{digest}", fresh=float("inf"), digest=digest)
-            config = _json(blob, dict, name.host)
+            config = _object(fetch(f"{blobs}/{digest}", digest=digest, check=_object).body)
     able = ("vision", "completion") if manifest.of("projector") else ()
     card = Card(
         name=name.display(),
@@ -164,7 +168,7 @@ def _registry_card(name: ModelName, refresh: bool) -> tuple[Card, str]:
         fetched_at=answer.fetched_at,
         notes=(answer.problem,) if answer.problem else (),
     )
-    return card, f"{blobs}/{models[0].digest}" if len(models) == 1 else ""
+    return card, blobs, models[0].digest if len(models) == 1 else ""
 
 
 def _hub_card(item: Any, fetched_at: datetime) -> Card | None:
@@ -180,7 +184,7 @@ def _hub_card(item: Any, fetched_at: datetime) -> Card | None:
     if not variants:
         return None
     told = item["gguf"] if isinstance(item.get("gguf"), dict) else {}
-    tags = [tag for tag in item.get("tags") or () if isinstance(tag, str)][:200]
+    tags = [tag for tag in _some(item.get("tags")) if isinstance(tag, str)]
     owner, _, family = repository.partition("/")
     able = _capabilities(told, item.get("pipeline_tag"))
     best = next((q for q in _PREFERRED if q in {one.quantisation for one in variants}), None)
@@ -213,7 +217,7 @@ def _hub_card(item: Any, fetched_at: datetime) -> Card | None:
 def _variants(repository: str, files: Any) -> tuple[Variant, ...]:
     """The quantisations among a repository's files; those in parts cannot be pulled."""
     found: dict[str, Variant] = {}
-    for file in files if isinstance(files, list) else ():
+    for file in _some(files):
         path = file.get("rfilename", file.get("path")) if isinstance(file, dict) else None
         if not isinstance(path, str) or len(path) > 300 or len(found) >= _MOST_VARIANTS:
             continue
@@ -250,14 +254,27 @@ def _parsed(name: str) -> ModelName:
         ) from None
 
 
-def _json(answer: Answer, kind: type, who: str) -> Any:
+def _list(body: bytes) -> list[Any]:
+    return _parse(body, list)  # type: ignore[no-any-return]
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    return _parse(body, dict)  # type: ignore[no-any-return]
+
+
+def _parse(body: bytes, kind: type) -> Any:
     try:
-        value = json.loads(answer.body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
-        raise EngineError(f"{who} answers with something else than was asked for. Try again later.")
+        raise EngineError("What came is no answer to what was asked. Try again later.")
     return value
+
+
+def _some(value: Any) -> list[Any]:
+    """The beginning of a list; nothing of what is none."""
+    return value[:_MOST_ITEMS] if isinstance(value, list) else []
 
 
 def _token() -> dict[str, str]:

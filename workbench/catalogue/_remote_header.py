@@ -1,0 +1,54 @@
+"""The header of a GGUF file that lies elsewhere, read by ranges and kept under its digest.
+
+What a digest names never changes, so what was read once is told without a network for ever after.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from workbench.catalogue._fetch import Answer, keep, kept, within
+from workbench.gguf import Array, Header, TensorInfo, read_header
+
+SECONDS = 30.0  # for some megabytes of vocabulary over a slow line
+
+
+def remote_header(url: str, digest: str) -> Header:
+    """The header of the file with this digest. Raises GGUFError or EngineError."""
+    key = f"header of {digest}"
+    known = kept(key)
+    if known is not None and (header := _restored(known.body)) is not None:
+        return header
+    header = within(SECONDS, url.split("/")[2], lambda: read_header(url))
+    record = {**asdict(header), "metadata": {k: _plain(v) for k, v in header.metadata.items()}}
+    keep(key, Answer(json.dumps(record).encode(), datetime.now(UTC)))
+    return header
+
+
+def _plain(value: Any) -> Any:
+    return [value.kind, value.count, value.values] if isinstance(value, Array) else value
+
+
+def _restored(body: bytes) -> Header | None:
+    """The header that was kept; None when what is there is damaged."""
+    try:
+        record = json.loads(body)
+        metadata = {name: _array(value) for name, value in record.pop("metadata").items()}
+        tensors = tuple(
+            TensorInfo(**{**tensor, "shape": tuple(map(int, tensor["shape"]))})
+            for tensor in record.pop("tensors")
+        )
+        spans = {name: (int(start), int(end)) for name, (start, end) in record.pop("spans").items()}
+        return Header(**record, metadata=metadata, tensors=tensors, spans=spans)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    kind, count, values = value
+    return Array(str(kind), int(count), None if values is None else tuple(values))
