@@ -17,7 +17,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from workbench.fit import Architecture, Network, computed_network
+from workbench.fit import Architecture, Network
 from workbench.gguf import TensorInfo
 
 # where a block's 16-bit scales lie, and the weights' size that makes them harmless
@@ -34,7 +34,10 @@ _SCALES = {
     "Q6_K": ((208, 1e-5),),
     "IQ4_NL": ((0, 2e-4),),
 }
-_SYLLABLES = "an ber co dis el fur gra hum ing ja ka lo min ne or pra qua ri sta ti un ver wo".split()
+_SYLLABLES = (
+    "an", "ber", "co", "dis", "el", "fur", "gra", "hum", "ing", "ja", "ka", "lo", "min", "ne", "or",
+    "pra", "qua", "ri", "sta", "ti", "un", "ver", "wo",
+)  # fmt: skip
 
 
 def architecture(name: str, layers: int, width: int, **facts: Any) -> Architecture:

@@ -12,7 +12,7 @@ buffer by buffer; `docs/fit.md` explains them, `docs/benchmarks/fit.md` has the 
 - Vocabulary: texts, tables and merges, several times over; per answer a list of candidates.
 - Checkpoints: models with windows or recurrent layers keep copies of that part per slot.
 
-The peak is that of a usual use: every slot has had a prompt of half its context, at most 2,048
+The peak is that of a usual use: every slot has had a prompt of half its context, at most 1,024
 tokens (an embedding model one of all its context). The interval reaches from the first batch up
 to full contexts and a full prompt cache. The half on graphics cards follows llama.cpp's rules
 (the last layers go first, the output matrix last) and was not measured.
@@ -31,7 +31,7 @@ _VALUE_BYTES = dict(zip(CACHE_TYPES, (2.0, 34 / 32, 18 / 32), strict=True))
 _TOKEN_BYTES, _MERGE_BYTES, _TEXT_COPIES = 148, 185, 2  # of a vocabulary in memory, measured
 _CANDIDATE_BYTES = 12  # per token of the vocabulary and slot: id, logit, probability
 _SLOT_BYTES = _MIB * 3 // 4
-_USUAL_PROMPT = 2048  # tokens
+_USUAL_PROMPT = 1024  # tokens
 _CHECKPOINT_STEP = 8192  # tokens between two checkpoints; two more end each prompt
 _MOST_CHECKPOINTS = 8  # per slot, of llama.cpp's 32, that are expected at all
 _BIG_GRAPHS = {"qwen35", "qwen35moe", "qwen3next", "kimi-linear"}
@@ -97,7 +97,9 @@ def _estimate(parts: list[Part], less: float, more: float, basis: str) -> Estima
 
 
 def _tokens(load: Load) -> int:
-    """Tokens of the largest batch."""
+    """Tokens of the largest batch; the engine computes an embedding in one."""
+    if load.embedding:
+        return max(load.batch, load.context)
     return min(load.batch, _padded(load.context) * load.slots)
 
 

@@ -1,0 +1,186 @@
+"""Predicted against measured peak memory of the engine's child process.
+
+Each case writes a model of a real shape with random weights, predicts from its header, then
+loads it as the engine does (`workbench.embedded._child`, through its `Runner`) and lets every
+slot at once read a prompt of random tokens (half its context, at most 1,024 tokens; embedding
+models all of it) and write 8. Measured is VmHWM of the child, the most that was ever resident.
+
+Rivals, from the same file in the same run: two rules of thumb, `hf-mem` and `xllamacpp`'s own
+`estimate_gpu_layers`, asked for the memory of all layers on one very large card.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+from fit_cases import DERIVED, HELD_OUT, SHAPES, Case
+from shaped_models import write_network
+
+from workbench.embedded._runner import Runner, Settings
+from workbench.fit import Load, Network, computed_network, memory, network_of
+from workbench.gguf import read_header
+
+WRITTEN = 8  # tokens of an answer
+OURS, THUMB, NAIVE, PEER, HF = "ours", "file x 1.2", "file + KV", "xllamacpp", "hf-mem"
+WHO = (OURS, THUMB, NAIVE, PEER, HF)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case: bytes measured, and predicted by each."""
+
+    case: Case
+    held_out: bool
+    file: int
+    measured: int
+    predicted: Mapping[str, float]
+    low: float
+    high: float
+
+    def error(self, who: str = OURS) -> float:
+        return self.predicted[who] / self.measured - 1
+
+
+def rows(quick: bool = False) -> Iterator[Row]:
+    """Run the cases, one model at a time."""
+    for held_out, cases in ((False, DERIVED), (True, HELD_OUT)):
+        for case in cases:
+            if case.quick or not quick:
+                yield _row(case, held_out)
+
+
+def _row(case: Case, held_out: bool) -> Row:
+    shape = SHAPES[case.shape]
+    load = case.load
+    if load.embedding:
+        load = replace(load, batch=load.context, prompt_cache=0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.gguf"
+        network = computed_network(shape.architecture, case.quantisation)
+        write_network(path, network, shape.tokenizer, shape.more)
+        network = network_of(read_header(path))
+        predicted = memory(network, load).ram
+        file = path.stat().st_size
+        others = rivals(path, network, load)
+        measured = measure(path, load, network.architecture.vocabulary)
+    estimates = {OURS: predicted.value, **others}
+    return Row(case, held_out, file, measured, estimates, predicted.low, predicted.high)
+
+
+def measure(path: Path, load: Load, vocabulary: int, threads: int = 2) -> int:
+    """Peak resident bytes of a child that loads this file and answers in all its slots."""
+    return asyncio.run(_measure(path, load, vocabulary, threads))
+
+
+async def _measure(path: Path, load: Load, vocabulary: int, threads: int) -> int:
+    runner = Runner(_settings(path, load))
+    chance = random.Random(0)
+    with _quiet():
+        await runner.start(300, threads)
+        try:
+            prompts = (_prompt(load, vocabulary, chance) for _ in range(load.slots))
+            await asyncio.gather(*(_ask(runner, load, prompt) for prompt in prompts))
+            return peak(runner.pid)
+        finally:
+            await runner.stop()
+
+
+def peak(process: int) -> int:
+    """The most bytes of this process that were ever resident (Linux)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def _settings(path: Path, load: Load) -> Settings:
+    return Settings(
+        model=str(path),
+        adapters=(),
+        chat_template="",
+        embedding=load.embedding,
+        num_ctx=load.context,
+        parallel=load.slots,
+        num_batch=load.batch,
+        num_gpu=load.gpu_layers,
+        main_gpu=0,
+        num_thread=0,
+        use_mmap=load.mmap,
+        cache_type=load.cache_type,
+        flash_attention=load.flash_attention,
+        prompt_cache_mib=load.prompt_cache >> 20,
+    )
+
+
+def _prompt(load: Load, vocabulary: int, chance: random.Random) -> list[int]:
+    room = load.context if load.embedding else min(load.context // 2, 1024)
+    return [chance.randrange(min(300, vocabulary // 2), vocabulary) for _ in range(room - WRITTEN)]
+
+
+async def _ask(runner: Runner, load: Load, prompt: list[int]) -> None:
+    if load.embedding:
+        await runner.call("/embedding", {"input": prompt})
+        return
+    body = {"prompt": prompt, "n_predict": WRITTEN, "ignore_eos": True}
+    await runner.call("/completion", body)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """llama.cpp logs to the child's stderr, which is ours."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+# Rivals
+
+
+def rivals(path: Path, network: Network, load: Load) -> dict[str, float]:
+    """What others predict for the same file and load, as far as they can."""
+    shape, file = network.architecture, path.stat().st_size
+    head = shape.width // max(shape.heads, 1)
+    heads = max(shape.kv_heads, default=0)
+    cache = 2 * shape.layers * heads * head * load.context * load.slots * 2
+    found: dict[str, float] = {THUMB: 1.2 * file, NAIVE: float(file + cache)}
+    with suppress(Exception), redirect_stdout(StringIO()):  # not all know all architectures
+        found[PEER] = _xllamacpp(path, load)
+    with suppress(Exception):
+        found[HF] = _hf_mem(path, load)
+    return found
+
+
+def _xllamacpp(path: Path, load: Load) -> float:
+    from xllamacpp import estimate_gpu_layers
+
+    card = {"name": "card", "memory_free": 1 << 40, "memory_total": 1 << 40, "memory_min": 0}
+    found = estimate_gpu_layers(
+        [card], str(path), [], load.context * load.slots, load.batch, load.slots, load.cache_type
+    )
+    return float(found.total_size)
+
+
+def _hf_mem(path: Path, load: Load) -> float:
+    """Its parser of headers, which needs no network; it is told the context and cache type."""
+    from hf_mem.gguf.metadata import parse_gguf_metadata
+
+    with path.open("rb") as file:
+        head = file.read(read_header(path).data_offset)
+    found = parse_gguf_metadata(
+        head, True, load.context * load.slots, load.cache_type.upper(), batch_size=1
+    )
+    weights = sum(component.bytes_count for component in found.components.values())
+    return float(weights + (found.kv_cache.cache_size if found.kv_cache else 0))
