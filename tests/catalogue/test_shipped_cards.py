@@ -100,7 +100,9 @@ def test_file_is_data_that_can_be_reviewed() -> None:
 def test_notice_names_the_sources() -> None:
     assert "https://creativecommons.org/licenses/by/4.0/" in NOTICE
     named = {
-        match for text in DOCUMENT["sources"] for match in re.findall(r"[\w.-]+/[\w.-]+(?=@)", text)
+        match
+        for text in DOCUMENT["sources"]
+        for match in re.findall(r"(?<![/\w.-])[\w.-]+/[\w.-]+(?=@)", text)
     }
     assert len(named) >= 15
     missing = sorted(name for name in named if name not in NOTICE)
