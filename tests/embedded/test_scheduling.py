@@ -164,7 +164,7 @@ def test_the_idle_one_makes_room(small: EngineProcess) -> None:
 
 def test_memory_needed_is_not_far_from_memory_taken(engine: EngineProcess) -> None:
     """The estimate is above what the child holds, and not beyond all measure."""
-    from workbench.embedded._limits import Limits, child_settings, memory_shape
+    from workbench.embedded._limits import Limits, child_settings, load_of
     from workbench.embedded._memory import needed_bytes
     from workbench.library import Library
 
@@ -172,7 +172,7 @@ def test_memory_needed_is_not_far_from_memory_taken(engine: EngineProcess) -> No
     engine.ollama.generate("endless", "x", options=options)
     [running_model] = [m for m in engine.ollama.ps().models if m.model == "endless:latest"]
     model = Library(engine.home / "models").find("endless")
-    need = needed_bytes(model.header, memory_shape(child_settings(model, options, Limits())))
+    need = needed_bytes(model.header, load_of(child_settings(model, options, Limits())))
     assert running_model.size is not None
     assert running_model.size * 0.9 < need < running_model.size * 4
 

@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 
 from workbench import settings
-from workbench.embedded._memory import Shape, kv_cache_bytes
+from workbench.embedded._memory import cache_bytes
 from workbench.embedded._runner import Settings
 from workbench.errors import SettingsError
+from workbench.fit import Load
 from workbench.hardware import usable_cores
 from workbench.library import Installed
 from workbench.protocol import is_go_template, parse_duration, parse_keep_alive
@@ -74,8 +75,9 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
     context = max(context, 4)
     parallel = limits.parallel
     if not parallel:
-        several = kv_cache_bytes(header, context * _PARALLEL, limits.cache_type)
-        parallel = _PARALLEL if several <= _PARALLEL_KV_BYTES else 1
+        several = Load(context, _PARALLEL, cache_type=limits.cache_type)
+        size = cache_bytes(header, several)
+        parallel = _PARALLEL if size is not None and size <= _PARALLEL_KV_BYTES else 1
     batch = options.get("num_batch") or 512
     threads = options.get("num_thread") or 0  # llama.cpp knows 512 at most
     template = model.template or ""
@@ -98,12 +100,20 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
     )
 
 
-def memory_shape(load: Settings) -> Shape:
-    """The part of a child's settings that memory depends on."""
-    return Shape(
-        load.num_ctx, load.parallel, load.num_batch, load.cache_type, load.prompt_cache_mib,
-        load.use_mmap,
-    )  # fmt: skip
+def load_of(settings: Settings, threads: int = 0, gpu_layers: int = 0) -> Load:
+    """A child's settings as `workbench.fit` knows them."""
+    return Load(
+        context=settings.num_ctx,
+        slots=settings.parallel,
+        batch=settings.num_batch,
+        cache_type=settings.cache_type,
+        gpu_layers=gpu_layers,
+        mmap=settings.use_mmap,
+        flash_attention=settings.flash_attention,
+        prompt_cache=settings.prompt_cache_mib * 2**20,
+        embedding=settings.embedding,
+        threads=threads,
+    )
 
 
 @cache

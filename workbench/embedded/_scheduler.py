@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.embedded._account import Account
-from workbench.embedded._limits import Limits, child_settings, free_threads, memory_shape
+from workbench.embedded._limits import Limits, child_settings, free_threads, load_of
 from workbench.embedded._measure import Watch
 from workbench.embedded._memory import available_bytes, needed_bytes, refuse
 from workbench.embedded._runner import Runner, Settings
@@ -155,7 +155,7 @@ class Scheduler:
 
     async def _load(self, model: Installed, settings: Settings, keep_alive: float) -> Loaded:
         async with self._loading:
-            await self._make_room(needed_bytes(model.header, memory_shape(settings)))
+            await self._make_room(needed_bytes(model.header, load_of(settings)))
             threads = settings.num_thread or await free_threads(model.header.size)
             _log.info("loading %s, %d threads (%s)", model.name.display(), threads, settings)
             runner = Runner(settings)

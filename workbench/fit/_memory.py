@@ -82,7 +82,7 @@ def memory(network: Network, load: Load) -> Memory:
 
 def _check(load: Load) -> None:
     numbers = (load.context, load.slots, load.batch)
-    if any(not 0 < number <= 2**31 for number in numbers):
+    if any(not 0 < number <= 2**53 for number in numbers):
         raise FitError("Context, slots and batch must be whole numbers above 0.")
     if load.cache_type not in CACHE_TYPES:
         raise FitError(f"The cache type must be one of {', '.join(CACHE_TYPES)}.")
