@@ -184,3 +184,68 @@ def _hf_mem(path: Path, load: Load) -> float:
     )
     weights = sum(component.bytes_count for component in found.components.values())
     return float(weights + (found.kv_cache.cache_size if found.kv_cache else 0))
+
+
+# The report
+
+
+def report(quick: bool = False) -> str:
+    """Run the cases and say in Markdown how far each predictor was off."""
+    found = []
+    for row in rows(quick):
+        found.append(row)
+        print(f"{_name(row)}: {row.error():+.1%}", flush=True)
+    seen = [row for row in found if not row.held_out]
+    held = [row for row in found if row.held_out]
+    parts = ["### How far off\n", *_summary(seen, held), ""]
+    parts += ["### Shapes that the formulas were derived with\n", *_table(seen), ""]
+    parts += ["### Shapes that were held out\n", *_table(held)]
+    return "\n".join(parts)
+
+
+def _summary(seen: Sequence[Row], held: Sequence[Row]) -> list[str]:
+    lines = [
+        "| predictor | cases | median error | 95th percentile | largest | median, held out |",
+        "|---|---|---|---|---|---|",
+    ]
+    for who in WHO:
+        errors = [abs(row.error(who)) for row in (*seen, *held) if who in row.predicted]
+        apart = [abs(row.error(who)) for row in held if who in row.predicted]
+        if errors and apart:
+            cells = (who, len(errors), f"{statistics.median(errors):.1%}", f"{_p95(errors):.1%}")
+            lines.append(_line(*cells, f"{max(errors):.1%}", f"{statistics.median(apart):.1%}"))
+    inside = sum(row.low <= row.measured <= row.high for row in (*seen, *held))
+    count = len(seen) + len(held)
+    return [*lines, "", f"The measurement lay inside our interval in {inside} of {count} cases."]
+
+
+def _p95(errors: Sequence[float]) -> float:
+    if len(errors) < 2:
+        return max(errors)
+    return statistics.quantiles(errors, n=20, method="inclusive")[-1]
+
+
+def _table(found: Sequence[Row]) -> list[str]:
+    lines = [
+        "| model | weights | context | slots | KV | file MB | measured MB | predicted MB "
+        "| error | " + " | ".join(WHO[1:]) + " |",
+        "|---" * (9 + len(WHO[1:])) + "|",
+    ]
+    for row in found:
+        load = row.case.load
+        cells = [row.case.shape, row.case.quantisation + ", mapped" * load.mmap, load.context]
+        cells += [load.slots, "none" if load.embedding else load.cache_type]
+        sizes = (row.file, row.measured, row.predicted[OURS])
+        cells += [f"{size / 1e6:.0f}" for size in sizes]
+        errors = [f"{row.error(who):+.1%}" if who in row.predicted else "" for who in WHO]
+        lines.append(_line(*cells, *errors))
+    return lines
+
+
+def _name(row: Row) -> str:
+    load = row.case.load
+    return f"{row.case.shape}, {row.case.quantisation}, {load.slots} x {load.context}"
+
+
+def _line(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
