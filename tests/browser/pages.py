@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError
 
 from workbench.panels import voila_command
 
@@ -22,6 +22,39 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 LOADS = 30_000  # milliseconds that a page may take on a busy machine
+CONTRAST = (
+    # Visible texts whose contrast with what is behind them is below WCAG AA.
+    """() => {
+  const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number);
+    if (c.startsWith('color(srgb')) { m[0] *= 255; m[1] *= 255; m[2] *= 255; }
+    return [m[0], m[1], m[2], m[3] ?? 1]; };
+  const light = ([r, g, b]) => { const f = (v) => { v /= 255;
+    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
+  const behind = (e) => { for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor); if (c[3] === 1) return c; }
+    return [255, 255, 255, 1]; };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+    if (!text || !e.checkVisibility({ visibilityProperty: true }) || !e.closest('.wb')) continue;
+    if (e.closest('[aria-disabled=true]')) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(ratio.toFixed(2) + ' ' + text.slice(0, 40));
+  }
+  return poor; }"""
+)
+TOO_WIDE = (
+    # What holds more than it is wide, or sticks out of the page.
+    """() => [...document.querySelectorAll(
+  '.wb-card, .wb-header, .wb-turn, .wb-tray, .wb dd, .wb button, .wb-cards td')].filter(
+    e => e.checkVisibility() && getComputedStyle(e).display !== 'inline'
+      && (e.scrollWidth > e.clientWidth + 1
+        || (e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.wb-wide')))
+  ).map(e => e.ariaLabel || e.textContent)"""
+)
 
 
 @dataclass
@@ -128,3 +161,18 @@ def open_page(
         assert watched.complaints == []
     finally:
         context.close()
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def shoot(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    height = page.evaluate(
+        "Math.max(900, ...[...document.querySelectorAll('.wb')].map(e => e.scrollHeight))"
+    )
+    size = page.viewport_size or {"width": 1280}
+    page.set_viewport_size({"width": size["width"], "height": min(int(height), 3000)})
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.set_viewport_size({"width": size["width"], "height": 900})

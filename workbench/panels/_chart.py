@@ -34,19 +34,11 @@ class Chart(anywidget.AnyWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._loop = current_loop()
-        self._sending: asyncio.Future[None] | None = None
         self.on_msg(self._asked)
 
     def _asked(self, _widget: object, content: object, _buffers: object) -> None:
-        if content != "plotly":
-            return
-        if self._loop is None:
-            self.send("plotly", [plotly_script()])
-        else:
-            self._loop.call_soon_threadsafe(self._send_later)
+        if content == "plotly" and self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._deliver(), self._loop)
 
-    def _send_later(self) -> None:
-        self._sending = asyncio.ensure_future(self._send())
-
-    async def _send(self) -> None:
+    async def _deliver(self) -> None:
         self.send("plotly", [await asyncio.to_thread(plotly_script)])

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Dict, Enum, Instance, Int, Unicode
+from traitlets import Bool, Dict, Enum, Instance, Int, Unicode, default
 from traitlets import Tuple as TupleTrait
 
 from workbench.errors import EngineError, WorkbenchError
@@ -25,7 +25,7 @@ from workbench.panels.states._jobs import JobsState
 from workbench.panels.states._recommend import RecommendState
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card, Catalogue, PerformanceScore
+    from workbench.catalogue import Card, Catalogue, Filters, PerformanceScore
     from workbench.jobs import Job
 
 PAGE = 60  # rows at first, and with each "show more"
@@ -43,7 +43,8 @@ class CatalogueState(AskingState):
     jobs = Instance(JobsState, ())
     cards = AnyTrait(None, allow_none=True)
     catalogue = AnyTrait(None, allow_none=True)
-    filters = AnyTrait(None, allow_none=True)
+    text = Unicode("")  # what is searched at first
+    filters = AnyTrait()
     results = AnyTrait(None, allow_none=True)
     rows = Int(PAGE)
     notices = TupleTrait(default_value=())
@@ -57,16 +58,19 @@ class CatalogueState(AskingState):
     focus = Unicode("")  # the row to which the keyboard returns
     opener = AnyTrait(None, allow_none=True)  # called with a model's name to play with
 
-    def __init__(self, text: str = "", machine: str = "this", **values: Any) -> None:
-        from workbench.catalogue import Filters
-
+    def __init__(self, machine: str = "this", **values: Any) -> None:
         super().__init__(wanted=machine, **values)
-        self.filters = Filters(text=text)
         self.fit = FitState(jobs=self.jobs)
         self.compare, self.advice = CompareState(source=self), RecommendState(source=self)
         self._seen: object = None  # the engine's models and calibrations that the cards know
         self._live: tuple[Card, ...] = ()
         self._scores: dict[str, PerformanceScore | None] = {}
+
+    @default("filters")  # type: ignore[untyped-decorator]
+    def _first_filters(self) -> Filters:  # the room is loaded when the panel is opened
+        from workbench.catalogue import Filters
+
+        return Filters(text=self.text)
 
     async def refresh(self, *, start: bool = True) -> None:
         """Cards first: they need no engine. Then the engine's models, and what is being done."""
@@ -136,7 +140,7 @@ class CatalogueState(AskingState):
         """All models again."""
         await self._ask(type(self.filters)())
 
-    async def _ask(self, filters: Any) -> None:
+    async def _ask(self, filters: Filters) -> None:
         self.filters, self.rows, self.focus = filters, PAGE, ""
         await self.look()
 
