@@ -18,10 +18,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from workbench.catalogue._card import Card
 from workbench.catalogue._compatibility import RUNS, capacity, download_of, fit_card
-from workbench.catalogue._performance import PerformanceScore, Standings, embeds
+from workbench.catalogue._performance import PerformanceScore, Standings, embeds, size_of
+from workbench.catalogue._prices import DEFAULT_QUANTISATION
 from workbench.catalogue._tasks import Task, is_base, special_for
 from workbench.fit import Estimate, Fit, Load, Profile
 
@@ -67,9 +69,14 @@ class Candidate:
 
 def line_of(card: Card) -> str:
     """The line that a model belongs to: its name without version, size and make."""
-    name = card.name.lower().rsplit("/", 1)[-1].split(":")[0]
-    name = re.sub(r"(?<![a-z])[\d.]+x?\d*[bm](?![a-z])|gguf|instruct|chat|latest", " ", name)
-    return "-".join(re.findall(r"[a-z]+", name)) or name
+    return _line(card.name)
+
+
+@lru_cache(maxsize=50_000)
+def _line(name: str) -> str:
+    plain = name.lower().rsplit("/", 1)[-1].split(":")[0]
+    plain = re.sub(r"(?<![a-z])[\d.]+x?\d*[bm](?![a-z])|gguf|instruct|chat|latest", " ", plain)
+    return "-".join(re.findall(r"[a-z]+", plain)) or plain
 
 
 def candidates(
@@ -142,14 +149,14 @@ def _beats(one: Candidate, other: Candidate) -> bool:
 
 def priced(one: Candidate, request: Request) -> Candidate:
     """With the quantisation that suits best there, its fit and suitability."""
-    best = _with(one, one.card.quantisation, request)
-    mine = QUALITY.get((one.card.quantisation or "").upper(), 0.0)
+    usual = one.card.quantisation or DEFAULT_QUANTISATION
+    best = _with(one, usual, request)
+    mine = QUALITY.get(usual.upper(), 0.0)
     known = sorted(
         {v.quantisation for v in one.card.variants if v.quantisation.upper() in QUALITY},
         key=lambda name: (-QUALITY[name.upper()], name),
     )
-    # without a known speed a larger file is no better: it may be too slow
-    if best.fit and best.fit.verdict in ("gpu", "ram") and best.fit.speed:
+    if best.fit and best.fit.verdict in ("gpu", "ram"):
         tries = [name for name in known if mine < QUALITY[name.upper()] < 1.0]
     elif best.fit and best.fit.verdict in ("no", "tight", "split"):
         tries = [name for name in known if QUALITY[name.upper()] < mine]
@@ -171,8 +178,10 @@ def _with(one: Candidate, quantisation: str | None, request: Request) -> Candida
     else:
         fit = fit_card(one.card, request.profile, request.load, quantisation)
     worth = one.merit * _kept(one.card, quantisation) * _COMFORT.get(fit.verdict, 0.0)
-    if wanted and (rate := rate_of(fit, request.task)):
-        worth *= min(1.0, rate.value / wanted) ** 0.5
+    if wanted:
+        rate = rate_of(fit, request.task)
+        value = rate.value if rate else _guessed_rate(one.card, fit, request.task, size)
+        worth *= min(1.0, value / wanted) ** 0.5
     if fit.verdict == "unknown":
         worth *= min(1.0, max(0.0, 1.6 - size / max(1, room))) if size else 0.0
     if fit.headroom is not None and fit.verdict in RUNS:
@@ -192,6 +201,25 @@ def rate_of(fit: Fit | None, task: Task) -> Estimate | None:
     if fit is None or fit.speed is None:
         return None
     return fit.speed.prompt if task.embedding else fit.speed.generation
+
+
+def _guessed_rate(card: Card, fit: Fit, task: Task, size: int) -> float:
+    """Where no speed is known: what a plain computer does. It orders the list, nobody is told.
+
+    Writing waits for the weights: 40 GB/s from main memory, 400 GB/s on a graphics card. Reading
+    waits for the arithmetic: 2 operations per parameter, 0.4 and 20 tera-operations per second.
+    """
+    parts = fit.memory.parts if fit.memory else ()
+    held = {where: sum(p.bytes for p in parts if p.name == "weights" and p.where == where)
+            for where in ("ram", "gpu")}  # fmt: skip
+    if not any(held.values()):
+        held = {"ram": size or 10**9, "gpu": 0}
+    used = (size_of(card) or 0) ** 2 / (card.parameters or 1) ** 2 if card.parameters else 1.0
+    used = min(1.0, used or 1.0)
+    if task.embedding:
+        on_gpu = held["gpu"] / sum(held.values())
+        return (0.4e12 + 19.6e12 * on_gpu) / (2 * used * (card.parameters or size))
+    return 1 / (used * (held["ram"] / 40e9 + held["gpu"] / 400e9))
 
 
 def confidence_of(one: Candidate, task: Task) -> float:

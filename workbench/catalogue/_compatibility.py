@@ -109,6 +109,15 @@ def download_of(card: Card, quantisation: str | None) -> int | None:
     return next((v.bytes for v in card.variants if v.quantisation == quantisation), None)
 
 
+def picture_bytes(card: Card) -> int | None:
+    """What the part that reads pictures takes, as far as the download is larger than the text's."""
+    network = network_for(card)
+    if "vision" not in card.capabilities or network is None or not card.download:
+        return None
+    extra = card.download - sum(tensor.bytes for tensor in network.tensors)
+    return extra if extra > 0.03 * card.download else None
+
+
 def _by_download(card: Card, profile: Profile, load: Load, quantisation: str | None) -> Fit:
     size = download_of(card, quantisation)
     if size is None:
@@ -190,6 +199,8 @@ def _warnings(card: Card, found: Fit, asked: Load) -> list[str]:
             f"It was trained with a context of {found.load.context:,} tokens, "
             f"less than the {asked.context:,} asked for."
         )
+    if extra := picture_bytes(card):
+        said.append(f"To read pictures it takes about {gigabytes(extra)} more.")
     if found.verdict in RUNS and found.speed is None:
         said.append("How fast it runs there is not known.")
     elif found.speed and found.speed.generation.value < _SLOW:

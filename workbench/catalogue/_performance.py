@@ -209,11 +209,11 @@ class Standings:
         self, card: Card, weights: Mapping[str, float] | None = None, own: Sequence[Score] = ()
     ) -> PerformanceScore | None:
         """The card's score; `weights` say which metrics speak for the question (None: all)."""
-        results = [
-            (score, weight)
-            for score in (*(score for score in own if valid(score)), *self._results(card))
-            if (weight := _weight(score.metric, weights)) > 0
-        ]
+        said = [*(score for score in own if valid(score)), *self._results(card)]
+        if not said:
+            return None
+        speaking = None if weights is None else {k.lower(): v for k, v in weights.items()}
+        results = [(one, w) for one in said if (w := _weight(one.metric, speaking)) > 0]
         if any(score.own for score, _ in results):
             results = [(score, weight) for score, weight in results if score.own]
         found = [self.evidence(card, score, weight) for score, weight in results]
@@ -264,10 +264,9 @@ def _weight(metric: str, weights: Mapping[str, float] | None) -> float:
     if weights is None:
         return 1.0
     name = metric.strip().lower()
-    known = {key.lower(): value for key, value in weights.items()}
-    if name in known:
-        return known[name]
-    return max((value for key, value in known.items() if name.startswith(key + " ")), default=0.0)
+    if name in weights:
+        return weights[name]
+    return max((value for key, value in weights.items() if name.startswith(key + " ")), default=0.0)
 
 
 def _trust(score: Score) -> float:
