@@ -17,7 +17,7 @@ from typing import Any
 
 from workbench.catalogue._facts import architecture_of
 from workbench.errors import FitError
-from workbench.fit import computed_network, parameter_count
+from workbench.fit import active_parameter_count, computed_network, parameter_count
 
 Row = dict[str, Any]
 ADDED: dict[str, Row] = json.loads(
@@ -116,12 +116,30 @@ def card_of(row: Row, sources: Sources) -> Row:
     if (architecture or {}).get("name") == "bert" and card["parameters"]:
         width = architecture["width"]  # the pooler, which files leave out
         card["text_parameters"] = card["parameters"] - width * width - width
+    if architecture:
+        add_counts(card, architecture, sources)
     wrong = ADDED["wrong"].get(name, [])
     return {
         key: value
         for key, value in card.items()
         if value not in (None, [], {}) and key not in wrong
     }
+
+
+def add_counts(card: Row, architecture: Row, sources: Sources) -> None:
+    """Counts that nobody published, from the architecture."""
+    shape = architecture_of(architecture)
+    try:
+        total, active = parameter_count(shape), active_parameter_count(shape)
+    except FitError:
+        return
+    place = [sources.place("computed from the architecture facts")]
+    if not card["parameters"]:
+        card |= {"parameters": total, "parameters_are": "computed"}
+        card["sources"]["parameters"] = place
+    if shape.experts and not card["active_parameters"]:
+        card["active_parameters"] = active
+        card["sources"]["parameters_active"] = place
 
 
 def sources_of(value: Any, sources: Sources) -> list[int]:

@@ -194,6 +194,12 @@ NETWORKS: dict[str, tuple[Facts, Facts]] = {
         {"name": "lfm2", "pattern": "RRF", "extras": {"kernel": 3}},
         {**hybrid("RRFRRF"), "shortconv.l_cache": 3},
     ),
+    "lfm2moe": (
+        {"name": "lfm2moe", "pattern": "RRF", **EXPERTS}
+        | {"extras": {"kernel": 3, "dense_layers": 2, "expert_bias": 1}},
+        {**hybrid("RRFRRF"), "shortconv.l_cache": 3}
+        | {"leading_dense_block_count": 2, "expert_gating_func": 2},
+    ),
     "granitehybrid": (
         {"name": "granitehybrid", "pattern": "MMF", "extras": MAMBA},
         {**hybrid("MMFMMF"), **SSM, **SCALED},

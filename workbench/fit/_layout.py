@@ -90,6 +90,12 @@ _QWEN3 = Family(attention=_NORMED + QK_NORM)
 _GEMMA2 = Family(ffn=_GATED + _POST)
 _GEMMA3 = _GEMMA2._replace(attention=_NORMED + QK_NORM)
 _COMMAND = Family(ffn=_FFN)
+_LFM2 = Family(
+    _NORMED + QK_NORM,
+    recurrent="attn_norm width; shortconv.conv.weight kernel,width; "
+    "shortconv.in_proj.weight width,3width; shortconv.out_proj.weight width,width",
+    head="token_embd width,vocabulary; token_embd_norm width",
+)
 _QWEN35 = Family(
     _DELTA_ATTENTION,
     _DELTA_DENSE,
@@ -176,12 +182,8 @@ FAMILIES: Mapping[str, Family] = {
         recurrent=_MAMBA,
         alone=True,
     ),
-    "lfm2": Family(
-        _NORMED + QK_NORM,
-        recurrent="attn_norm width; shortconv.conv.weight kernel,width; "
-        "shortconv.in_proj.weight width,3width; shortconv.out_proj.weight width,width",
-        head="token_embd width,vocabulary; token_embd_norm width",
-    ),
+    "lfm2moe": _LFM2,
+    "lfm2": _LFM2,
     "qwen35": _QWEN35,
     "qwen35moe": _QWEN35,
     "qwen3next": _QWEN35._replace(recurrent=_DELTA + "; ssm_ba width,2gates"),
