@@ -22,8 +22,8 @@ from workbench.catalogue._performance import (
 )
 from workbench.catalogue._plots import memory_bars, parallel, plot, radar, scatter
 from workbench.catalogue._prices import Price, Prices, network_for
+from workbench.catalogue._reasons import Reason
 from workbench.catalogue._recommend import (
-    Reason,
     Recommendation,
     Recommendations,
     SystemInfo,

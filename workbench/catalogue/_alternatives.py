@@ -95,14 +95,17 @@ def _bigger(
     for other in sorted(larger, key=lambda other: other.card.parameters or 0):
         fit = fit_card(other.card, request.profile, request.load)
         needs = memory_of(fit)
+        praise = "is stronger" if other.performance else "is larger, though nobody measured it for this"
         if fit.verdict == "no" and needs is not None:
             yield Alternative(
-                other.card.name, "bigger", f"is stronger, but needs about {gigabytes(needs)}"
+                other.card.name, "bigger", f"{praise}, but needs about {gigabytes(needs)}"
             )
-        elif fit.verdict in RUNS and fit.speed:
-            rate = fit.speed.generation.value
+        elif fit.verdict in RUNS:
+            but = {"tight": "fits only tightly", "split": "fits the graphics card only in part"}
+            rate = rate_of(fit, request.task)
+            slower = f"is slower, about {short(rate.value)} tokens/s" if rate else "is slower"
             yield Alternative(
-                other.card.name, "bigger", f"is stronger, but writes about {short(rate)} tokens/s"
+                other.card.name, "bigger", f"{praise}, but {but.get(fit.verdict, slower)}"
             )
 
 
@@ -134,7 +137,7 @@ def _newer(
     near = {line_of(one.card)}
     promising.sort(key=lambda other: (line_of(other.card) not in near, -(other.expected or 0.0)))
     for other in promising[:8]:
-        if priced(other, request).runs:
+        if priced(other, request).suitability > 0.6 * one.suitability:
             yield Alternative(
                 other.card.name,
                 "newer",

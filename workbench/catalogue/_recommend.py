@@ -8,7 +8,7 @@ suits, the answer is that, why, and what would.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from workbench.catalogue._candidates import (
     candidates,
     chosen,
     confidence_of,
-    rate_of,
 )
 from workbench.catalogue._card import SIZE_CLASSES, Card
 from workbench.catalogue._compatibility import (
@@ -27,26 +26,15 @@ from workbench.catalogue._compatibility import (
     capacity,
     fit_card,
     gigabytes,
-    said_by,
-    short,
     smaller_ways,
 )
 from workbench.catalogue._performance import Own, PerformanceScore, Standings
 from workbench.catalogue._prices import ANY_MACHINE
+from workbench.catalogue._reasons import Reason, reasons
 from workbench.catalogue._shipped import shipped
 from workbench.catalogue._tasks import Task, find_task
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit, Load, Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A sentence, the fact that it says, and who says so."""
-
-    text: str
-    fact: str  # "scores", "memory", "speed", "categories", …
-    value: str | float | None
-    source: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,70 +169,11 @@ def _recommendation(
         suitability=round(one.suitability, 3),
         expected_performance=one.performance,
         fit=one.fit,
-        reasons=tuple(_reasons(one, request)),
+        reasons=tuple(reasons(one, request)),
         alternatives=alternatives(one, best, ranked, request),
         trade_offs=trade_offs(one, request),
         card=one.card,
     )
-
-
-def _reasons(one: Candidate, request: Request) -> Iterator[Reason]:
-    card, task = one.card, request.task
-    kinds = [kind for kind in task.wants if kind in card.categories]
-    if kinds:
-        text = f"It is meant for {' and '.join(kinds)}."
-        yield Reason(text, "categories", kinds[0], said_by(card, "categories"))
-    special = [need for need in (*task.needs, *task.bonus) if need != "completion"]
-    if found := [need for need in special if need in card.capabilities]:
-        text = f"It can do {' and '.join(found)}."
-        yield Reason(text, "capabilities", found[0], said_by(card, "capabilities"))
-    yield _evidence(one, task)
-    yield from _resources(one, request)
-    if card.released:
-        text = f"It was released in {card.released}."
-        yield Reason(text, "released", card.released, said_by(card, "released"))
-    if card.installed:
-        yield Reason("It is installed here.", "installed", card.installed, "the engine")
-
-
-def _evidence(one: Candidate, task: Task) -> Reason:
-    score = one.performance
-    if score is None:
-        known = "Its results cannot be ranked with others" if one.card.scores else "No result"
-        known = known if one.card.scores else "No result of it for this is known"
-        text = f"{known}; it is placed by its size and age alone, a third taken off."
-        return Reason(text, "scores", None, None)
-    indirect = " No result measures this task itself; general ones stand in." * task.indirect
-    text = f"{score.basis[0].upper()}{score.basis[1:]}.{indirect}"
-    return Reason(text, "scores", score.value, score.source)
-
-
-def _resources(one: Candidate, request: Request) -> Iterator[Reason]:
-    card, fit = one.card, one.fit
-    if fit is None:
-        return
-    needs = memory_of(fit)
-    if needs is None or fit.memory is None:
-        yield Reason(" ".join(fit.reasons), "memory", None, None)
-    else:
-        where = {"gpu": "on the graphics card", "split": "on graphics card and in main memory"}
-        text = (
-            f"In {one.quantisation} with a context of {fit.load.context:,} tokens it takes about "
-            f"{gigabytes(needs)} {where.get(fit.verdict, 'of main memory')}."
-        )
-        yield Reason(text, "memory", needs, fit.memory.ram.basis)
-    if card.active_parameters and card.parameters:
-        text = (
-            f"Of its {card.parameters / 1e9:.3g} billion parameters, all of which must be held, "
-            f"{card.active_parameters / 1e9:.2g} billion work on each token, so it is quick."
-        )
-        source = said_by(card, "active_parameters")
-        yield Reason(text, "active_parameters", card.active_parameters, source)
-    if rate := rate_of(fit, request.task):
-        verb = "reads" if request.task.embedding else "writes"
-        interval = f"{short(rate.low)} to {short(rate.high)}"
-        text = f"It {verb} about {short(rate.value)} tokens/s there ({interval})."
-        yield Reason(text, "speed", rate.value, rate.basis)
 
 
 def _expected(one: Recommendation) -> dict[str, Any]:
