@@ -35,6 +35,20 @@ PATTERNS = {
     "qwen35moe": "RRRF",
     "qwen3next": "RRRF",
 }
+# the facts file's words for what a source says, and ours
+FACTS = {
+    "ollama": ("capabilities", "variants"),
+    "insert": ("capabilities",),
+    "download_bytes": ("download",),
+    "default_quant": ("quantisation",),
+    "release_date": ("released",),
+    "parameters_active": ("active_parameters",),
+    "architecture_sibling": ("architecture",),
+    "architecture_added": ("architecture",),
+    "attention": ("architecture",),
+    "tied_embeddings": ("architecture",),
+    "tied": ("architecture",),
+}
 NEEDED = ("n_layers", "hidden_size", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size")
 
 
@@ -78,9 +92,13 @@ class Sources:
 
 def card_of(row: Row, sources: Sources) -> Row:
     """One card; facts that are not known are left out."""
-    found = {key: sources_of(value, sources) for key, value in row["sources"].items()}
+    found: dict[str, list[int]] = {}
     architecture, why = shape_of(row)
-    found |= {key: [sources.place(text)] for key, text in why.items()}
+    for key, value in (row["sources"] | why).items():
+        for fact in FACTS.get(key, (key,)):
+            found[fact] = list(dict.fromkeys([*found.get(fact, []), *sources_of(value, sources)]))
+    if not architecture:
+        found.pop("architecture", None)
     name = row["ollama_name"]
     quantisation = mix_of(row["default_quant"])
     card = {
@@ -100,7 +118,7 @@ def card_of(row: Row, sources: Sources) -> Row:
         "hf_repo": row["hf_repo"],
         "aliases": row["ollama_default_aliases"],
         "architecture": architecture,
-        "architecture_is": row["architecture_basis"],
+        "architecture_is": (row["architecture_basis"] or "added") if architecture else None,
         "cache_at_4096": row["kv_cache_f16_bytes_at_4096"] or None,
         "quantisation": quantisation,
         "download": row["download_size_bytes"],
@@ -139,7 +157,7 @@ def add_counts(card: Row, architecture: Row, sources: Sources) -> None:
         card["sources"]["parameters"] = place
     if shape.experts and not card["active_parameters"]:
         card["active_parameters"] = active
-        card["sources"]["parameters_active"] = place
+        card["sources"]["active_parameters"] = place
 
 
 def sources_of(value: Any, sources: Sources) -> list[int]:
@@ -152,9 +170,15 @@ def mix_of(name: str | None) -> str | None:
 
 
 def variants_of(row: Row) -> list[list[Any]]:
-    return [
-        [mix_of(one["quant"]), one["tag"], one["size_bytes_approx"]] for one in row["quantizations"]
-    ]
+    """Quantisation, name and bytes; exact ones for what the card's name gets."""
+    found: list[list[Any]] = []
+    usual = {row["ollama_name"], *row["ollama_default_aliases"]}
+    for one in row["quantizations"]:
+        size, exact = float(f"{one['size_bytes_approx']:.3g}"), row["download_size_bytes"]
+        is_usual = one["quant"] == row["default_quant"] and one["tag"] in usual
+        known = [exact, True] if is_usual and exact else [int(size)]
+        found.append([mix_of(one["quant"]), one["tag"], *known])
+    return found
 
 
 def score_of(one: Row, sources: Sources) -> list[Any]:
@@ -263,7 +287,7 @@ def guess_tied(row: Row, shape: Row) -> tuple[bool, str]:
         except FitError:
             return False, "not stated; taken as not tied, which is the larger"
         for mix, _, size in [(mix_of(row["default_quant"]), "", row["model_blob_bytes"])] + [
-            variant for variant in variants_of(row) if variant[0] in ("F16", "BF16", "Q8_0")
+            variant[:3] for variant in variants_of(row) if variant[0] in ("F16", "BF16", "Q8_0")
         ]:
             if size:
                 try:
