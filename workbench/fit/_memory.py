@@ -12,7 +12,7 @@ buffer by buffer; `docs/fit.md` explains them, `docs/benchmarks/fit.md` has the 
 - Vocabulary: texts, tables and merges, several times over; per answer a list of candidates.
 - Checkpoints: models with windows or recurrent layers keep copies of that part per slot.
 
-The peak is that of a usual use: every slot has had a prompt of half its context, at most 1,024
+The peak is that of a usual use: every slot has had a prompt of half its context, at most 768
 tokens (an embedding model one of all its context). The interval reaches from the first batch up
 to full contexts and a full prompt cache. The half on graphics cards follows llama.cpp's rules
 (the last layers go first, the output matrix last) and was not measured.
@@ -31,7 +31,7 @@ _VALUE_BYTES = dict(zip(CACHE_TYPES, (2.0, 34 / 32, 18 / 32), strict=True))
 _TOKEN_BYTES, _MERGE_BYTES, _TEXT_COPIES = 148, 185, 2  # of a vocabulary in memory, measured
 _CANDIDATE_BYTES = 12  # per token of the vocabulary and slot: id, logit, probability
 _SLOT_BYTES = _MIB * 3 // 4
-_USUAL_PROMPT = 1024  # tokens
+_USUAL_PROMPT = 768  # tokens: a batch and a half
 _CHECKPOINT_STEP = 8192  # tokens between two checkpoints; two more end each prompt
 _MOST_CHECKPOINTS = 8  # per slot, of llama.cpp's 32, that are expected at all
 _BIG_GRAPHS = {"qwen35", "qwen35moe", "qwen3next", "kimi-linear"}
@@ -170,6 +170,7 @@ def _compute(shape: Architecture, weights: Weights, load: Load, filled: int) -> 
         attention = 3 * width + shape.heads * (
             key + value + shape.extras.get("mla_key", 0) + shape.extras.get("mla_value", 0)
         )
+    attention = max(attention, 3 * width + weights.recurrent)
     mask = scores = 0
     for window in set(shape.windows):
         cells = min(_cells(load, window), max(_padded(filled), tokens))
@@ -177,7 +178,8 @@ def _compute(shape: Architecture, weights: Weights, load: Load, filled: int) -> 
         scores = max(scores, 0 if flash else 4 * shape.heads * cells)
     logits = 4 * shape.vocabulary if load.embedding and shape.causal else 0
     widest = max(4 * widest, 4 * attention + scores, logits + 20 * width) - 8 * width
-    return tokens * (widest + mask)
+    per_layer = 16 * shape.layers * shape.extras.get("per_layer", 0)
+    return tokens * (widest + mask + per_layer)
 
 
 def _answers(shape: Architecture, load: Load) -> int:

@@ -151,7 +151,9 @@ def _state_bytes(header: Header, layers: int, width: int, kv_heads: tuple[int, .
     def number(key: str) -> int:
         return _optional(header, key, 1 << 24) or 0
 
-    recurrent = sum(heads == 0 for heads in kv_heads)
+    inner_sizes = _per_layer(header, "feed_forward_length", layers, "inner", 0)
+    alone = [size > 0 for size in inner_sizes] if "nemotron_h" in header.architecture else []
+    recurrent = sum(heads == 0 for heads in kv_heads) - sum(alone)
     if header.architecture == "falcon-h1":
         recurrent = layers
     if short := number("shortconv.l_cache"):
@@ -172,6 +174,7 @@ def _extras(header: Header) -> list[tuple[str, int]]:
     return [
         ("merges", merges.count if isinstance(merges, Array) else 0),
         ("latent", latent if header.get("attention.key_length_mla") else 0),
+        ("per_layer", _optional(header, "embedding_length_per_layer_input", _MOST["width"]) or 0),
         ("mla_key", _optional(header, "attention.key_length_mla", _MOST["size"]) or 0),
         ("mla_value", _optional(header, "attention.value_length_mla", _MOST["size"]) or 0),
     ]

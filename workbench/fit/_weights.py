@@ -35,6 +35,7 @@ class Weights:
     doubled: int  # kept plain and rearranged in any case
     read_buffer: int  # what is left of loading
     feed_forward: int  # numbers per token that the widest feed-forward part holds at once
+    recurrent: int  # the same of a recurrent layer
 
 
 def weights_of(tensors: tuple[TensorInfo, ...], layers: int, expert: int, tied: bool) -> Weights:
@@ -79,9 +80,16 @@ def _sums(same: _Same, layers: int, expert: int, tied: bool) -> Weights:
         else:
             first, last = min(first, tensor.offset), max(last, tensor.offset + tensor.bytes)
     mapped = last - first if any(tensor.offset for tensor in same.tensors) else total
-    widest = _feed_forward(same.tensors, expert)
     return Weights(
-        total, tuple(by_layer), output, repacked, max(mapped, 0), doubled, buffer, widest
+        total=total,
+        layers=tuple(by_layer),
+        output=output,
+        repacked=repacked,
+        mapped=max(mapped, 0),
+        doubled=doubled,
+        read_buffer=buffer,
+        feed_forward=_feed_forward(same.tensors, expert),
+        recurrent=_recurrent(same.tensors),
     )
 
 
@@ -131,3 +139,17 @@ def _feed_forward(tensors: tuple[TensorInfo, ...], expert: int) -> int:
         fused = up == 2 * down
         widest = max(widest, 3 * up if layer in gated else 3 * down if fused else up)
     return widest
+
+
+def _recurrent(tensors: tuple[TensorInfo, ...]) -> int:
+    """Numbers per token, as llama.cpp's buffers showed: Mamba's input and its convolution three
+    times over; of a delta network's mixed keys, queries and values 2.4 times."""
+    mixed = widest = 0
+    delta = False
+    for tensor in tensors:
+        if tensor.name.endswith("ssm_in.weight"):
+            widest = max(widest, 3 * tensor.shape[-1])
+        elif tensor.name.endswith("attn_qkv.weight"):
+            mixed = max(mixed, tensor.shape[-1])
+        delta = delta or tensor.name.endswith("ssm_out.weight")
+    return max(widest, mixed * 12 // 5 if delta else 0)
