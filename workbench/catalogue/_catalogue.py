@@ -108,6 +108,10 @@ class Catalogue:
     @cached_property
     def _by_name(self) -> dict[str, int]:
         found: dict[str, int] = {}
+        for place, card in enumerate(self.cards):  # as an engine reads a name without a tag
+            for name in (card.installed, *card.aliases) if card.installed else ():
+                if name and name.endswith(":latest"):
+                    found.setdefault(name.casefold().removesuffix(":latest"), place)
         for place, card in enumerate(self.cards):
             found.setdefault(card.name.casefold(), place)
         for place, card in enumerate(self.cards):
