@@ -22,7 +22,7 @@ from workbench.catalogue import (
 )
 from workbench.catalogue._tasks import is_base, special_for
 from workbench.cli._output import plain
-from workbench.errors import InvalidRequest
+from workbench.errors import FitError, InvalidRequest
 from workbench.fit import Load
 
 CARDS = {one.name: one for one in shipped()}
@@ -197,6 +197,16 @@ def test_bad_wishes_are_answered_with_what_there_is() -> None:
         find_task("x" * 10**6)
     assert find_task("Function Calling") is TASKS["tools"]
     assert find_task("summarization") is TASKS["summarisation"]
+
+
+@pytest.mark.parametrize(
+    "load", [Load(context=0), Load(context=-5), Load(slots=0), Load(cache_type="f64")]
+)
+def test_a_load_that_cannot_be_is_refused(load: Load) -> None:
+    with pytest.raises(FitError):
+        recommend(shipped(), "chat", machine(8), load=load)
+    with pytest.raises(FitError):
+        compatibility(CARDS["llama3.1:8b"], machine(8), load)
 
 
 def test_the_answer_is_json_in_the_interface_s_words() -> None:

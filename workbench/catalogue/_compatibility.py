@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 from workbench.catalogue._card import Card
 from workbench.catalogue._prices import network_for
-from workbench.errors import FitError
 from workbench.fit import (
     PROFILES,
     Fit,
@@ -82,21 +81,21 @@ def load_for(card: Card, load: Load) -> Load:
     known = card.context or (card.architecture.context if card.architecture else None)
     context = min(load.context, known) if known else load.context
     causal = card.architecture.causal if card.architecture else True
-    return replace(load, context=max(1, context), embedding=load.embedding or not causal)
+    return replace(load, context=context, embedding=load.embedding or not causal)
 
 
 def fit_card(
     card: Card, profile: Profile, load: Load | None = None, quantisation: str | None = None
 ) -> Fit:
-    """How a card's model fits a machine; by its file's size alone where no shape is known."""
+    """How a card's model fits a machine; by its file's size alone where no shape is known.
+
+    Raises FitError for a load that cannot be.
+    """
     wanted = load_for(card, load or Load())
     network = network_for(card, quantisation)
     if network is None:
         return _by_download(card, profile, wanted, quantisation)
-    try:
-        found = fit(network, wanted, profile)
-    except FitError as error:
-        return Fit("unknown", None, None, wanted, None, None, warnings=(str(error),))
+    found = fit(network, wanted, profile)
     if found.verdict in RUNS and found.speed is None:
         found = replace(found, speed=profile_speed(network, found.load, profile))
     return found
