@@ -1,0 +1,117 @@
+"""What reading a prompt and writing an answer consist of: amounts, each with a cost elsewhere.
+
+    writing = Σ bytes of the weights read · read(type) + keys and values · cache(type)
+              + operations on them · attention + layers · layer + token + vocabulary
+    reading = Σ operations on weights · compute(type) + operations between tokens · attention
+              + per batch: layers · layer + token
+
+All weights are read for a token except the embeddings, which are looked up (tied ones are read
+as the output matrix), and of experts those that are used. A sliding window caps the keys that a
+layer reads. The last layer's feed-forward part and the output matrix see a prompt's last token
+only, as llama.cpp computes it. Amounts are linear, so the same list with one unknown cost gives
+that cost from a measurement (`_derive`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from workbench.fit._records import Load, Network
+
+if TYPE_CHECKING:
+    from workbench.gguf import TensorInfo
+
+PROMPT, WRITTEN = 512, 128  # tokens that a speed is told for
+_CACHE_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+_LOOKED_UP = ("token_embd.", "token_types.", "position_embd.", "per_layer_token_embd.")
+Amounts = Mapping[str, float]
+Sums = defaultdict[str, float]
+
+
+def work(
+    network: Network, load: Load, prompt: int = PROMPT, written: int = WRITTEN
+) -> tuple[Amounts, Amounts]:
+    """The amounts of reading a prompt of so many tokens, and of writing one token behind it.
+
+    Writing is told for the middle of the answer.
+    """
+    reading, writing = Sums(float), Sums(float)
+    batches = -(-prompt // load.batch)
+    for tensor in network.tensors:
+        _add_weights(network, tensor, prompt, batches, reading, writing)
+    _add_attention(network, load, prompt, prompt + written // 2, reading, writing)
+    layers = network.architecture.layers
+    writing |= {"layer": layers, "token": 1, "vocabulary": network.architecture.vocabulary}
+    reading |= {"layer": layers * batches, "token": batches}
+    return reading, writing
+
+
+def _add_weights(
+    network: Network,
+    tensor: TensorInfo,
+    prompt: int,
+    batches: int,
+    reading: Sums,
+    writing: Sums,
+) -> None:
+    shape = network.architecture
+    name = tensor.name
+    if len(tensor.shape) < 2:
+        return
+    output = name.startswith("output.") or (shape.tied and name.startswith("token_embd."))
+    if name.startswith(_LOOKED_UP) and not output:
+        return
+    operations = 2.0 * math.prod(tensor.shape)
+    if "_exps." in name and shape.experts:
+        share = shape.experts_used / shape.experts
+        writing[f"experts-read:{tensor.type}"] += tensor.bytes * share
+        if _is_last(name, shape.layers):
+            reading[f"experts-read:{tensor.type}"] += tensor.bytes * share
+            return
+        seen = 1 - (1 - share) ** min(prompt, 512)  # of the experts, by one batch
+        reading[f"experts-read:{tensor.type}"] += tensor.bytes * seen * batches
+        reading[f"experts-compute:{tensor.type}"] += operations * share * prompt
+        return
+    writing[f"read:{tensor.type}"] += tensor.bytes
+    if output or _is_last(name, shape.layers):
+        reading[f"read:{tensor.type}"] += tensor.bytes
+    else:
+        reading[f"compute:{tensor.type}"] += operations * prompt
+
+
+def _is_last(name: str, layers: int) -> bool:
+    """Whether only a prompt's last token passes this tensor."""
+    return name.startswith(f"blk.{layers - 1}.ffn_")
+
+
+def _add_attention(
+    network: Network,
+    load: Load,
+    prompt: int,
+    depth: int,
+    reading: Sums,
+    writing: Sums,
+) -> None:
+    shape, kind = network.architecture, load.cache_type
+    batch = min(load.batch, prompt)
+    for heads, key, value, window in zip(
+        shape.kv_heads, shape.key_size, shape.value_size, shape.windows, strict=True
+    ):
+        if not heads:
+            continue
+        seen = depth if window is None else min(depth, window)
+        span = prompt if window is None else min(prompt, window)
+        pairs = (
+            prompt * (span + batch) / 2
+            if window is None or window >= prompt
+            else (prompt * min(span + batch / 2, prompt))
+        )
+        writing[f"cache:{kind}"] += seen * heads * (key + value) * _CACHE_BYTES[kind]
+        writing["attention"] += 2.0 * seen * shape.heads * (key + value)
+        reading[f"attention-compute:{kind}"] += 2.0 * pairs * shape.heads * (key + value)
+    if shape.state_bytes:
+        writing["state"] += 2.0 * shape.state_bytes
+        reading["state"] += 2.0 * shape.state_bytes * prompt / 8
