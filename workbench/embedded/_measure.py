@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _PROMPT_TOKENS = 64
 _WRITTEN_TOKENS = 32
 _EVERY = 60.0  # seconds between two lines of speed of one model
+_SPARE = 0.15  # processors that other work may take from the child unnoticed
 _SHORTEST = 0.3  # seconds of an answer in which the machine's other work can be seen
 
 
@@ -137,6 +138,8 @@ class Watch:
         return time.monotonic() - told >= _EVERY
 
     def _tell_speed(self, one: Answer) -> None:
+        if one.clocks is None:
+            return
         cached, read, written = (_count(one.timings, f"{name}_n") for name in _PARTS)
         found = {
             "prompt_speed": (read, _PROMPT_TOKENS, "prompt_ms"),
@@ -165,7 +168,7 @@ class Watch:
         if then is None or now is None or now[0] - then[0] < _SHORTEST:
             return None
         others = ((now[1] - then[1]) - (now[2] - then[2])) / (now[0] - then[0])
-        return others + self.load.threads > (psutil.cpu_count() or 1) + 0.3
+        return others + self.load.threads > (psutil.cpu_count() or 1) + _SPARE
 
     def _report(self, quantity: str, value: float | None, details: Details, counts: bool) -> None:
         counts = counts and not self._subject.model.adapter_paths  # the formula knows no adapters
