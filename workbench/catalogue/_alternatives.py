@@ -95,7 +95,8 @@ def _bigger(
     for other in sorted(larger, key=lambda other: other.card.parameters or 0):
         fit = fit_card(other.card, request.profile, request.load)
         needs = memory_of(fit)
-        praise = "is stronger" if other.performance else "is larger, though nobody measured it for this"
+        unproven = "is larger, though nobody measured it for this"
+        praise = "is stronger" if other.performance else unproven
         if fit.verdict == "no" and needs is not None:
             yield Alternative(
                 other.card.name, "bigger", f"{praise}, but needs about {gigabytes(needs)}"

@@ -89,6 +89,13 @@ def valid(score: Score) -> bool:
     return math.isfinite(score.value) and 0 <= score.value <= 100
 
 
+def results_of(card: Card, own: Own) -> list[Score]:
+    """A card's results: this machine's, by any of its names, and published ones."""
+    names = dict.fromkeys((card.name, card.installed or card.name, *card.aliases))
+    mine = [score for name in names for score in own.get(name, ())]
+    return [score for score in (*mine, *card.scores) if valid(score)]
+
+
 def setting_of(score: Score, publisher: str | None = None) -> str:
     """The setting as far as it makes results comparable.
 
@@ -186,7 +193,7 @@ class Standings:
             self._groups[group] = (sorted(value for value, _ in entries), places)
 
     def _results(self, card: Card) -> list[Score]:
-        return [score for score in (*self._own.get(card.name, ()), *card.scores) if valid(score)]
+        return results_of(card, self._own)
 
     def expected(self, card: Card) -> float | None:
         """What size and age let expect, 0 to 1 among the cards of its kind. Not a result."""

@@ -12,8 +12,8 @@ from workbench.catalogue._performance import (
     Own,
     PerformanceScore,
     group_of,
+    results_of,
     setting_of,
-    valid,
 )
 from workbench.fit import Estimate, Fit
 
@@ -181,9 +181,7 @@ def result_rows(cards: Sequence[Card], own: Own) -> tuple[list[Row], int]:
     """A row for each metric and setting that two models or more have, and for each own one."""
     found: dict[Group, dict[int, Score]] = {}
     for place, card in enumerate(cards):
-        for score in (*own.get(card.name, ()), *card.scores):
-            if not valid(score):
-                continue
+        for score in results_of(card, own):
             scores = found.setdefault(group_of(score, card.publisher), {})
             held = scores.get(place)
             if held is None or (not score.measured_on, score.value) > (
