@@ -2,7 +2,7 @@
 
 Each case writes a model of a real shape with random weights, predicts from its header, then
 loads it as the engine does (`workbench.embedded._child`, through its `Runner`) and lets every
-slot at once read a prompt of random tokens (half its context, at most 1,024 tokens; embedding
+slot at once read a prompt of random tokens (half its context, at most 768 tokens; embedding
 models all of it) and write 8. Measured is VmHWM of the child, the most that was ever resident.
 
 Rivals, from the same file in the same run: two rules of thumb, `hf-mem` and `xllamacpp`'s own
@@ -15,8 +15,9 @@ import asyncio
 import os
 import random
 import re
+import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -76,7 +77,7 @@ def _row(case: Case, held_out: bool) -> Row:
     return Row(case, held_out, file, measured, estimates, predicted.low, predicted.high)
 
 
-def measure(path: Path, load: Load, vocabulary: int, threads: int = 2) -> int:
+def measure(path: Path, load: Load, vocabulary: int, threads: int = 1) -> int:
     """Peak resident bytes of a child that loads this file and answers in all its slots."""
     return asyncio.run(_measure(path, load, vocabulary, threads))
 
@@ -121,7 +122,7 @@ def _settings(path: Path, load: Load) -> Settings:
 
 
 def _prompt(load: Load, vocabulary: int, chance: random.Random) -> list[int]:
-    room = load.context if load.embedding else min(load.context // 2, 1024)
+    room = load.context if load.embedding else min(load.context // 2, 768)
     return [chance.randrange(min(300, vocabulary // 2), vocabulary) for _ in range(room - WRITTEN)]
 
 
