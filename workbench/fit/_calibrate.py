@@ -194,7 +194,7 @@ class _Watch:
 def _work() -> float:
     """Seconds that all processors have worked since the machine began."""
     times = psutil.cpu_times()
-    return float(sum(times[:8]) - times.idle - getattr(times, "iowait", 0))
+    return float(sum(times[:8])) - float(times.idle) - float(getattr(times, "iowait", 0))
 
 
 def _answers(
