@@ -21,7 +21,7 @@ from workbench.fit import (
     network_of,
     parameter_count,
 )
-from workbench.fit._layout import FAMILIES
+from workbench.fit._layout import families
 from workbench.gguf import read_header, tensor_types
 
 # loads each file with llama.cpp and prints those that it took; native code may end the process
@@ -80,7 +80,7 @@ def test_llama_cpp_refuses_a_tensor_too_many_or_too_few(tmp_path: Path) -> None:
 def test_every_layout_is_tried() -> None:
     """But those that llama.cpp does not know: Ollama's engine alone runs them."""
     only_ollama = {"mllama", "solar"}
-    assert {network(name).name for name in NETWORKS} == set(FAMILIES) - only_ollama
+    assert {network(name).name for name in NETWORKS} == set(families()) - only_ollama
 
 
 def test_a_file_and_its_shape_agree(tiny_gguf: Path) -> None:

@@ -8,47 +8,18 @@ some percent.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
 
 _LAYER = re.compile(r"blk\.(\d+)\.")
 _VALUES = re.compile(r"attn_(v|qkv|kv_b)\.weight")
 
 
-class _Mix(NamedTuple):
-    """The type of ordinary matrices, and of those that get another; "" is the ordinary one."""
-
-    base: str
-    shared: str = ""  # attention's values where four heads or more share them
-    values: str = ""  # attention's values else
-    down: str = ""  # the feed-forward part's second matrix
-    first: str = ""  # the same in the first layers (an eighth; Q3_K_M: a sixteenth)
-    attention: str = ""  # attention's output matrix
-    table: str = ""  # token embeddings
-    output: str = "Q6_K"
-    keys: str = ""  # attention's keys and queries
-
-
-MIXES: Mapping[str, _Mix] = {
-    "Q2_K": _Mix("Q2_K", "Q4_K", "Q3_K", "Q3_K", "", "Q3_K"),
-    "Q2_K_S": _Mix("Q2_K", "Q4_K", "", "", "Q4_K"),
-    "Q3_K_S": _Mix("Q3_K"),
-    "Q3_K_M": _Mix("Q3_K", "Q4_K", "Q4_K", "Q4_K", "Q5_K", "Q4_K"),
-    "Q3_K_L": _Mix("Q3_K", "Q5_K", "Q5_K", "Q5_K", "", "Q5_K"),
-    "IQ4_XS": _Mix("IQ4_XS", "Q5_K"),
-    "IQ4_NL": _Mix("IQ4_NL", "Q5_K"),
-    "IQ3_M": _Mix("IQ3_S", "Q4_K", "Q4_K", "", "Q4_K", "Q4_K"),
-    "IQ3_S": _Mix("IQ3_S", "Q4_K"),
-    "IQ3_XS": _Mix("IQ3_S", "Q4_K", keys="IQ3_XXS"),
-    "IQ3_XXS": _Mix("IQ3_XXS", "Q4_K", "", "", "", "IQ3_S", "IQ3_S", "Q5_K", "IQ2_S"),
-    "IQ2_M": _Mix("IQ2_S", "Q4_K", "IQ3_S", "", "IQ3_S", "IQ3_S", "IQ3_S", "Q5_K"),
-    "IQ2_S": _Mix("IQ2_XS", "Q4_K", "IQ3_S", "", "IQ3_S", "IQ3_S", "IQ3_S", "Q5_K"),
-    "IQ2_XS": _Mix("IQ2_XS", "Q4_K", "Q2_K", "", "Q2_K", "", "Q2_K", "Q5_K"),
-    "IQ2_XXS": _Mix("IQ2_XXS", "Q4_K", "Q2_K", "", "Q2_K", "", "Q2_K", "Q5_K"),
-    "IQ1_M": _Mix("IQ1_M", "Q4_K", "Q2_K", "", "Q2_K", "IQ2_XXS", "Q2_K", "Q5_K"),
-    "IQ1_S": _Mix("IQ1_S", "Q4_K", "Q2_K", "", "Q2_K", "IQ2_XXS", "Q2_K", "Q5_K"),
-}
+MIXES: Mapping[str, Mapping[str, str]] = json.loads(
+    (Path(__file__).parent / "data" / "mixes.json").read_text(encoding="utf-8")
+)["mixes"]
 _SMALL_BLOCKS = {"Q3_K": "Q4_0", "Q2_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 
 
@@ -66,23 +37,24 @@ def low_bit_types(
     for name, kind in types.items():
         if kind != "Q4_0" and name not in {"output.weight", "token_embd.weight"}:
             continue  # norms, gates, and what models of eight experts keep in 8 bits
+        chosen: str | None
         layer = int(match[1]) if (match := _LAYER.match(name)) else -1
         if kind != "Q4_0":
-            chosen = rules.output if kind == "Q6_K" else kind
+            chosen = rules.get("output", "Q6_K") if kind == "Q6_K" else kind
         elif name in {"token_embd.weight", "per_layer_token_embd.weight"}:
-            chosen = rules.table
+            chosen = rules.get("table")
         elif _VALUES.search(name):
-            chosen = rules.shared if group >= 4 or mix.startswith("Q3") else rules.values
+            chosen = rules.get("shared" if group >= 4 or mix.startswith("Q3") else "values")
             if mix == "Q3_K_M" and values < 2:
                 chosen = "Q5_K"
             values += 1
         elif "ffn_down" in name:
-            chosen = (layer < first and rules.first) or rules.down
+            chosen = (layer < first and rules.get("first")) or rules.get("down")
         elif "attn_output" in name:
-            chosen = rules.attention
+            chosen = rules.get("attention")
         else:
-            chosen = rules.keys if re.search(r"attn_[qk]\.weight", name) else ""
-        found[name] = _fitting(chosen or rules.base, rows[name])
+            chosen = rules.get("keys") if re.search(r"attn_[qk]\.weight", name) else None
+        found[name] = _fitting(chosen or rules["base"], rows[name])
     return found
 
 

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from math import prod
 
 from workbench.errors import FitError
-from workbench.fit._layout import FAMILIES, PER_LAYER, PER_LAYER_HEAD, QK_NORM, QKV_BIAS, Family
+from workbench.fit._layout import Family, families, part
 from workbench.fit._records import Architecture
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
@@ -25,7 +25,7 @@ def shapes(architecture: Architecture) -> Shapes:
 
 @lru_cache(maxsize=4096)
 def _shapes(architecture: Architecture) -> Shapes:
-    family = FAMILIES.get(architecture.name)
+    family = families().get(architecture.name)
     if family is None:
         raise FitError(
             f"The tensors of the family {architecture.name[:40]!r} are not known without a file. "
@@ -45,7 +45,7 @@ def _all_shapes(
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     head = family.head
     if architecture.name == "gemma4" and "per_layer" in architecture.extras:
-        head += PER_LAYER_HEAD
+        head += "; " + part("per_layer_head")
     for name, shape in _fill(head, _sizes(architecture, 0)):
         if name != "output.weight" or not architecture.tied:
             yield name, shape
@@ -78,32 +78,38 @@ def active_parameter_count(architecture: Architecture) -> int:
 
 def _layout(architecture: Architecture, family: Family, layer: int) -> str:
     """The words for one layer."""
-    extras = architecture.extras
     kind = architecture.kinds[layer : layer + 1] or ("F" if architecture.kv_heads[layer] else "R")
-    attention = family.recurrent if family.recurrent and kind in "RMX" else family.attention
+    if family.alone and kind == "E":
+        return _feed_forward(architecture, family, layer)
+    mixer = _mixer(architecture, family, layer, kind)
+    return mixer if family.alone else f"{mixer}; {_feed_forward(architecture, family, layer)}"
+
+
+def _mixer(architecture: Architecture, family: Family, layer: int, kind: str) -> str:
+    """Attention, or what a recurrent layer has in its place."""
+    extras = architecture.extras
+    words = family.recurrent if family.recurrent and kind in "RMX" else family.attention
+    more = [word for word in ("qkv_bias", "qk_norm") if word in extras]
     if architecture.name == "deepseek2":
-        lora = "q_rank" in extras
-        attention += "; attn_q_a width,q_rank; attn_q_a_norm q_rank; attn_q_b q_rank,mla_q" * lora
-        attention += "; attn_q width,mla_q" * (not lora)
+        more.append("latent_query" if "q_rank" in extras else "query")
     if architecture.name == "falcon" and architecture.kv_heads[layer] > 1:
-        attention += "; attn_norm_2 width; attn_norm_2.bias width"
+        more.append("second_norm")
     if architecture.name == "gemma4" and kind == "F" and "keys_are_values" in extras:
-        attention = attention.replace("attn_v width,v; ", "")
-    attention += QKV_BIAS * ("qkv_bias" in extras) + QK_NORM * ("qk_norm" in extras)
-    if family.alone and kind != "E":
-        return attention
-    every = extras.get("expert_every", 1)
-    routed = architecture.experts and layer >= extras.get("dense_layers", 0)
-    routed = routed and layer % every == every - 1
-    ffn = family.routed if routed else family.ffn
-    ffn += "; exp_probs_b.bias experts" * bool(routed and "expert_bias" in extras)
-    if "latent_width" in extras:
-        ffn += "; ffn_latent_down width,routed_width; ffn_latent_up routed_width,width"
-    if architecture.name == "gemma4" and "per_layer" in extras:
-        ffn += PER_LAYER
-    if "wide_from" in extras and layer >= extras["wide_from"]:
-        ffn = ffn.replace("inner", "2inner")
-    return ffn if family.alone else f"{attention}; {ffn}"
+        words = words.replace("attn_v width,v; ", "")
+    return "; ".join([words, *map(part, more)])
+
+
+def _feed_forward(architecture: Architecture, family: Family, layer: int) -> str:
+    extras = architecture.extras
+    every, dense = extras.get("expert_every", 1), extras.get("dense_layers", 0)
+    routed = bool(architecture.experts) and layer >= dense and layer % every == every - 1
+    words = family.routed if routed else family.ffn
+    if layer >= extras.get("wide_from", architecture.layers):
+        words = words.replace("inner", "2inner")
+    more = ["expert_bias"] if routed and "expert_bias" in extras else []
+    more += ["latent_width"] if "latent_width" in extras else []
+    more += ["per_layer"] if architecture.name == "gemma4" and "per_layer" in extras else []
+    return "; ".join([words, *map(part, more)])
 
 
 def _varying(architecture: Architecture, layer: int) -> tuple[int, ...]:
