@@ -13,6 +13,7 @@ from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, SORTS, Filter
 from workbench.catalogue._install import install
 from workbench.catalogue._live import Found, hub_search, registry_card, remote_card
 from workbench.catalogue._merge import merge
+from workbench.catalogue._networks import network_for
 from workbench.catalogue._observe import observe
 from workbench.catalogue._performance import (
     Evidence,
@@ -21,7 +22,7 @@ from workbench.catalogue._performance import (
     performance_score,
 )
 from workbench.catalogue._plots import memory_bars, parallel, plot, radar, scatter
-from workbench.catalogue._prices import Price, Prices, network_for
+from workbench.catalogue._prices import Price, Prices
 from workbench.catalogue._reasons import Reason
 from workbench.catalogue._recommend import (
     Recommendation,

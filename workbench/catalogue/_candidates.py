@@ -22,8 +22,8 @@ from functools import lru_cache
 
 from workbench.catalogue._card import Card
 from workbench.catalogue._compatibility import RUNS, capacity, download_of, fit_card
+from workbench.catalogue._networks import DEFAULT_QUANTISATION
 from workbench.catalogue._performance import PerformanceScore, Standings, embeds, size_of
-from workbench.catalogue._prices import DEFAULT_QUANTISATION
 from workbench.catalogue._tasks import Task, is_base, special_for
 from workbench.fit import Estimate, Fit, Load, Profile
 

@@ -13,7 +13,8 @@ from workbench.catalogue._disk import on_disk
 from workbench.catalogue._engine import installed
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
 from workbench.catalogue._merge import merge
-from workbench.catalogue._prices import Networks, Prices
+from workbench.catalogue._networks import Kinds
+from workbench.catalogue._prices import Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
 from workbench.catalogue._shipped import own_cards, shipped
 from workbench.catalogue._understand import understand
@@ -87,15 +88,15 @@ class Catalogue:
     def prices(self, profile: Profile, load: Load | None = None) -> Prices:
         """What the cards take of a machine; kept for the machines that were last asked about."""
         key = (profile, load or Load())
-        found = self._prices.pop(key, None) or Prices(self._networks, *key)
+        found = self._prices.pop(key, None) or Prices(self._kinds, *key)
         self._prices[key] = found
         while len(self._prices) > _MOST_PRICES:
             self._prices.pop(next(iter(self._prices)), None)
         return found
 
     @cached_property
-    def _networks(self) -> Networks:
-        return Networks(self.cards)
+    def _kinds(self) -> Kinds:
+        return Kinds(self.cards)
 
     @cached_property
     def _known(self) -> dict[str, set[str]]:
@@ -109,9 +110,9 @@ class Catalogue:
     def _by_name(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for place, card in enumerate(self.cards):  # as an engine reads a name without a tag
-            for name in (card.installed, *card.aliases) if card.installed else ():
-                if name and name.endswith(":latest"):
-                    found.setdefault(name.casefold().removesuffix(":latest"), place)
+            for alias in (card.installed, *card.aliases) if card.installed else ():
+                if alias and alias.endswith(":latest"):
+                    found.setdefault(alias.casefold().removesuffix(":latest"), place)
         for place, card in enumerate(self.cards):
             found.setdefault(card.name.casefold(), place)
         for place, card in enumerate(self.cards):

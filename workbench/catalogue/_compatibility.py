@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from workbench.catalogue._card import Card
-from workbench.catalogue._prices import network_for
+from workbench.catalogue._networks import network_for
 from workbench.fit import (
     PROFILES,
     Fit,
