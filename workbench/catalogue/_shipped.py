@@ -113,7 +113,7 @@ def _card(entry: Any, what: str, table: list[str], origin: str) -> Card:
     if "architecture" in facts:
         shape, where = facts["architecture"], f"{what}: architecture"
         facts["architecture"] = architecture_of(shape, where, facts.get("context"))
-    known = {key: value for key, value in facts.items() if key not in _FOR_TESTS}
+    known = {key: value for key, value in facts.items() if key not in _ASIDE}
     return Card(**known, notes=notes, origins=(origin,))
 
 
@@ -202,44 +202,22 @@ def _object(value: Any, what: str, table: object) -> dict[str, Any]:
 
 
 _short = partial(_text, most=120)
+_SHORT = "name family publisher license hf_repo quantisation"
+_COUNTS = "parameters active_parameters context download"
+_TEXTS = "categories capabilities aliases notes"
+# what the record does not have: for the tests, and for who edits the file
+_SHORT_ASIDE = "parameters_are released_is architecture_is"
+_COUNTS_ASIDE = "text_parameters cache_at_4096 weights projector"
+_ASIDE = {*_SHORT_ASIDE.split(), *_COUNTS_ASIDE.split(), "remark"}
 _FIELDS: Mapping[str, Callable[..., Any]] = {
-    "name": _short,
-    "family": _short,
-    "publisher": _short,
-    "categories": _texts,
-    "capabilities": _texts,
-    "parameters": _count,
-    "parameters_are": _short,
-    "text_parameters": _count,
-    "active_parameters": _count,
-    "context": _count,
-    "license": _short,
+    **dict.fromkeys(_SHORT.split(), _short),
+    **dict.fromkeys(_SHORT_ASIDE.split(), _short),
+    **dict.fromkeys([*_COUNTS.split(), *_COUNTS_ASIDE.split()], _count),
+    **dict.fromkeys(_TEXTS.split(), _texts),
+    **dict.fromkeys(("gap", "size_gap", "remark"), _text),
     "released": _month,
-    "released_is": _short,
-    "hf_repo": _short,
-    "aliases": _texts,
     "architecture": _object,
-    "architecture_is": _short,
-    "cache_at_4096": _count,
-    "quantisation": _short,
-    "download": _count,
-    "weights": _count,
-    "projector": _count,
     "variants": _variants,
     "scores": _scores,
-    "gap": _text,
-    "size_gap": _text,
-    "remark": _text,
-    "notes": _texts,
     "sources": _sources,
-}
-_FOR_TESTS = {
-    "parameters_are",
-    "text_parameters",
-    "released_is",
-    "architecture_is",
-    "cache_at_4096",
-    "weights",
-    "projector",
-    "remark",
 }
