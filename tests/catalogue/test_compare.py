@@ -105,6 +105,17 @@ def test_the_best_is_marked_only_where_there_is_an_order_and_a_difference() -> N
     assert row(found, "parameters").best == ()
 
 
+def test_memory_counts_main_memory_and_graphics_cards_together() -> None:
+    found = compare(SHIPPED, ["llama3.1:8b", "llama3.2:1b"], machine(16, 24))
+    for total, gpu in zip(
+        row(found, "memory_usage").cells, row(found, "gpu_memory_usage").cells, strict=True
+    ):
+        assert isinstance(total.value, float)
+        assert isinstance(gpu.value, float)
+        assert total.value > gpu.value > 0
+    assert row(found, "memory_usage").best == (1,)
+
+
 def test_two_names_of_a_model_count_once() -> None:
     found = compare(SHIPPED, ["llama3.1:8b", "LLAMA3.1:8B", "llama3.1"], machine(16))
     assert found.names == ("llama3.1:8b",)

@@ -74,9 +74,9 @@ def test_lines_run_from_worst_to_best_and_break_where_nothing_is_known() -> None
     lines = {
         trace["name"]: dict(zip(trace["x"], trace["y"], strict=True)) for trace in figure["data"]
     }
-    assert lines["a:8b"]["main memory"] == 0
-    assert lines["b:2b"]["main memory"] == 1
-    assert lines["bare:x"]["main memory"] is None
+    assert lines["a:8b"]["memory"] == 0
+    assert lines["b:2b"]["memory"] == 1
+    assert lines["bare:x"]["memory"] is None
     assert "bare:x" in figure["layout"]["title"]["subtitle"]["text"]
     assert all(
         -0.001 <= y <= 1.001 for line in lines.values() for y in line.values() if y is not None

@@ -136,7 +136,7 @@ def _words(
             said.append(f"{card.name} is best in {won} of {shared} results that it shares.")
     for key, words in (
         ("generation_speed", "writes fastest"),
-        ("memory_usage", "takes the least main memory"),
+        ("memory_usage", "takes the least memory"),
         ("context", "has the longest context"),
     ):
         row = next(row for row in table if row.key == key)

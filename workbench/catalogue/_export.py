@@ -92,7 +92,7 @@ def html_text(found: Comparison, plots: Sequence[str] = ()) -> str:
         }
         for row, texts in zip(found.table, found.rows()[1:], strict=True)
     ]
-    alone = f"{found.left_out} results that only one of them has are left out."
+    alone = f"Results that only one of them has are left out: {found.left_out}."
     page = Environment(autoescape=True).from_string(text)
     return page.render(
         title=f"Comparison of {len(found.names)} models",

@@ -109,7 +109,7 @@ def scatter(comparison: Comparison, y: str = "generation_speed") -> Any:
         if across.cells[place].value is not None and up.cells[place].value is not None
     ]
     holes = [name for place, name in enumerate(comparison.names) if place not in known]
-    figure = _figure(f"Main memory and {up.label}", _missing(holes), empty=not known)
+    figure = _figure(f"Memory and {up.label}", _missing(holes), empty=not known)
     for place in known:
         x, at = across.cells[place], up.cells[place]
         figure.add_scatter(
@@ -123,7 +123,7 @@ def scatter(comparison: Comparison, y: str = "generation_speed") -> Any:
             name=escape(comparison.names[place]),
             **_look(place),
         )
-    figure.update_xaxes(title="main memory (GB)", rangemode="tozero")
+    figure.update_xaxes(title="memory (GB)", rangemode="tozero")
     unit = f" ({up.unit})" if up.unit else ""
     figure.update_yaxes(title=f"{up.label}{unit}", rangemode="tozero")
     return figure
@@ -137,7 +137,8 @@ def memory_bars(fits: Mapping[str, Fit], capacity: int | None = None) -> Any:
     kinds = dict.fromkeys(
         (part.name, part.where) for fit in known.values() if fit.memory for part in fit.memory.parts
     )
-    for (kind, where), colour in zip(kinds, cycle(COLOURS), strict=False):
+    colours = dict(zip(dict.fromkeys(kind for kind, _ in kinds), cycle(COLOURS), strict=False))
+    for kind, where in kinds:
         sizes = [
             sum(p.bytes for p in fit.memory.parts if (p.name, p.where) == (kind, where))
             for fit in known.values()
@@ -150,7 +151,7 @@ def memory_bars(fits: Mapping[str, Fit], capacity: int | None = None) -> Any:
             name=f"{kind}, graphics card" if where == "gpu" else kind,
             customdata=[gigabytes(size) for size in sizes],
             hovertemplate="%{y}: %{customdata}",
-            marker={"color": colour, "pattern": {"shape": "/" if where == "gpu" else ""}},
+            marker={"color": colours[kind], "pattern": {"shape": "/" if where == "gpu" else ""}},
         )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title="GB")

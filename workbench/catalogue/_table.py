@@ -15,7 +15,7 @@ from workbench.catalogue._performance import (
     results_of,
     setting_of,
 )
-from workbench.fit import Estimate, Fit
+from workbench.fit import Estimate, Fit, Memory
 
 NOT_KNOWN = "not known"
 
@@ -128,34 +128,38 @@ def _estimate(value: Estimate | None, text: str) -> Cell:
 def fit_rows(fits: Sequence[Fit]) -> list[Row]:
     """What they take of the machine, and how fast they are there."""
 
-    def size(estimate: Estimate | None) -> Cell:
-        return _estimate(estimate, gigabytes(estimate.value) if estimate else "")
+    def size(key: str, label: str, of: Callable[[Memory], Estimate | None]) -> Row:
+        found = [of(fit.memory) if fit.memory else None for fit in fits]
+        cells = [_estimate(one, gigabytes(one.value) if one else "") for one in found]
+        return _row(key, label, "fit", cells, "low", "bytes")
 
-    def rate(fit: Fit, what: str) -> Cell:
-        value: Estimate | None = getattr(fit.speed, what) if fit.speed else None
-        text = ""
-        if value:
-            text = f"{short(value.value)} ({short(value.low)} to {short(value.high)})"
-        return _estimate(value, text)
+    def rate(key: str, label: str, what: str) -> Row:
+        found = [getattr(fit.speed, what) if fit.speed else None for fit in fits]
+        cells = [
+            _estimate(
+                one, f"{short(one.value)} ({short(one.low)} to {short(one.high)})" if one else ""
+            )
+            for one in found
+        ]
+        return _row(key, label, "fit", cells, "high", "tokens/s")
 
-    gpu = [size(fit.memory.gpu if fit.memory else None) for fit in fits]
     rows = [
         _row("verdict", "fits", "fit", [_verdict(fit) for fit in fits]),
-        _row(
-            "memory_usage",
-            "main memory",
-            "fit",
-            [size(fit.memory.ram if fit.memory else None) for fit in fits],
-            "low",
-            "bytes",
-        ),
-        _row("generation_speed", "writes", "fit", [rate(f, "generation") for f in fits], "high",
-             "tokens/s"),
-        _row("prompt_speed", "reads", "fit", [rate(f, "prompt") for f in fits], "high", "tokens/s"),
-    ]  # fmt: skip
-    if any(cell.value is not None for cell in gpu):
-        rows.insert(2, _row("gpu_memory_usage", "graphics memory", "fit", gpu, "low", "bytes"))
+        size("memory_usage", "memory", total_memory),
+        rate("generation_speed", "writes", "generation"),
+        rate("prompt_speed", "reads", "prompt"),
+    ]
+    if any(fit.memory and fit.memory.gpu for fit in fits):
+        rows.insert(2, size("gpu_memory_usage", "of it on graphics cards", lambda taken: taken.gpu))
     return rows
+
+
+def total_memory(taken: Memory) -> Estimate:
+    """What it takes of main memory and graphics cards together."""
+    if taken.gpu is None:
+        return taken.ram
+    ram, gpu = taken.ram, taken.gpu
+    return Estimate(ram.value + gpu.value, ram.low + gpu.low, ram.high + gpu.high, gpu.basis)
 
 
 def _verdict(fit: Fit) -> Cell:
