@@ -290,6 +290,19 @@ def test_another_version_of_the_formula_starts_anew(monkeypatch: pytest.MonkeyPa
     assert fit.errors() == ()
 
 
+def test_a_new_calibration_starts_the_speeds_anew() -> None:
+    for quantity in ("prompt_speed", "memory_ram"):
+        fill([1.5] * 12, quantity=quantity)
+    fit.save_calibration({"bandwidth": 1.0}, machine="another")
+    assert corrected(quantity="prompt_speed").value > 1300
+    fit.save_calibration({"bandwidth": 1.0})
+    assert corrected(quantity="prompt_speed") is GUESS
+    assert corrected().value > 1300, "memory hangs on no calibration"
+    fill([0.8] * 12, quantity="prompt_speed")
+    assert corrected(quantity="prompt_speed").value < 850
+    assert {row.quantity for row in fit.errors()} == {"prompt_speed", "memory_ram"}
+
+
 def test_new_lines_are_seen_at_once_here_and_soon_from_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

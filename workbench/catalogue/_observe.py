@@ -70,7 +70,7 @@ def _lines(engine: Engine, model: RunningModel, metrics: Metrics | None) -> Iter
     version = f"ollama {engine.version()}"
     whole = on_card or not model.size_vram
     for quantity, measured, counts in _measured(model, metrics):
-        formula = _formula(network, load, quantity)
+        formula = _formula(network, load, quantity, metrics or Metrics())
         shown = formula and corrected(
             formula, quantity=quantity, backend="ollama", architecture=architecture
         )
@@ -117,14 +117,14 @@ def _network(engine: Engine, model: RunningModel, digest: str) -> Network | None
     return _networks[key]
 
 
-def _formula(network: Network | None, load: Load, quantity: str) -> Estimate | None:
+def _formula(network: Network | None, load: Load, quantity: str, cost: Metrics) -> Estimate | None:
     if network is None:
         return None
     try:
         if quantity.startswith("memory"):
             priced = memory(network, load)
             return priced.gpu if quantity == "memory_gpu" else priced.ram
-        pace = speed(network, load)
+        pace = speed(network, load, prompt=cost.prompt_eval_count, written=cost.eval_count)
     except FitError:
         return None
     if pace is None:

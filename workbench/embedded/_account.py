@@ -153,7 +153,11 @@ def _formula(report: Report) -> fit.Estimate | None:
     try:
         network = fit.network_of(report.subject.model.header)
         if not report.quantity.startswith("memory"):
-            speed = fit.speed(network, load)
+            tokens = report.details  # the same work as was done
+            read = tokens["prompt_tokens"]
+            if report.quantity == "prompt_speed":
+                read -= tokens["cached_tokens"]
+            speed = fit.speed(network, load, prompt=read, written=tokens["written_tokens"])
             if speed is None:
                 return None
             return speed.prompt if report.quantity == "prompt_speed" else speed.generation

@@ -159,8 +159,8 @@ class Watch:
         }  # fmt: skip
         for quantity, speed in speeds.items():
             self._account.told[self._subject.model.digest, quantity] = time.monotonic()
-            warm = self._finished > 0 or quantity == "generation_speed"
-            self._report(quantity, speed, details, busy is False and one.plain and warm)
+            usual = quantity == "generation_speed" or (self._finished > 0 and cached <= read)
+            self._report(quantity, speed, details, busy is False and one.plain and usual)
 
     def _crowded(self, one: Answer) -> bool | None:
         """Whether other work took cores that the child needed; None when it cannot be told."""

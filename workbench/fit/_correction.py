@@ -8,7 +8,8 @@ from the 5 % and 95 % quantiles of r, widened by 1 + 3/n, and in the same shares
 formula's own interval.
 
 Robust: medians; no line counts for more than a factor of 4, so no correction is larger. Only
-lines of this machine and of the formula as it is today count, and the newest 50 of each model.
+lines of this machine and of the formula as it is today count (for speeds: since the newest
+calibration, which is a part of it), and the newest 50 of each model.
 What is compared is always the formula's own value: correcting does not chase itself.
 """
 
@@ -19,7 +20,7 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -167,9 +168,13 @@ def _own_interval(estimate: Estimate) -> tuple[float, float]:
 def _read_lines(machine: str) -> tuple[_Line, ...]:
     from sqlalchemy import and_, func, or_, select
 
+    from workbench.store import StoredCalibration, session
     from workbench.store import StoredEstimate as Row
-    from workbench.store import session
 
+    with session(read_only=True) as opened:
+        calibrated = opened.scalar(
+            select(func.max(StoredCalibration.at)).where(StoredCalibration.machine == machine)
+        ) or datetime.min.replace(tzinfo=UTC)
     rank = func.row_number().over(
         partition_by=(Row.quantity, Row.backend, Row.architecture, Row.model),
         order_by=Row.id.desc(),
@@ -178,7 +183,10 @@ def _read_lines(machine: str) -> tuple[_Line, ...]:
     ranked = select(
         Row.id, Row.quantity, Row.backend, Row.architecture, Row.model, Row.digest, Row.load,
         Row.at, Row.predicted, Row.corrected, Row.measured, rank.label("rank"),
-    ).where(Row.machine == machine, Row.counts, today).subquery()  # fmt: skip
+    ).where(
+        Row.machine == machine, Row.counts, today,
+        or_(Row.quantity.startswith("memory"), Row.at >= calibrated),
+    ).subquery()  # fmt: skip
     newest = select(ranked).where(ranked.c.rank <= _PER_MODEL).order_by(ranked.c.id.desc())
     with session(read_only=True) as opened:
         rows = opened.execute(newest.limit(_MOST)).all()
