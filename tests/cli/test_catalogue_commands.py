@@ -84,6 +84,8 @@ def test_fit_on_another_machine(run: Run) -> None:
     large = told(run("catalogue", "fit", "llama3.1:405b", "--machine", "8 GB laptop", "--json"))
     assert large["verdict"] == "no" and large["headroom"] < 0
     assert small["memory"]["gpu"]["low"] <= small["memory"]["gpu"]["high"]
+    on_cpu = told(run("catalogue", "fit", "llama3.1:8b", "--machine", "32 GB laptop", "--json"))
+    assert small["speed"]["generation"]["low"] > on_cpu["speed"]["generation"]["high"]
     words = run("catalogue", "fit", "llama3.1:8b", "--machine", "gpu-24gb").stdout
     assert "weights" in words and "KV cache" in words and "largest context" in words
 

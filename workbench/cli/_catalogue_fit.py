@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,9 @@ def fit(
             f"The card of {card.name} lacks the facts that memory follows from. "
             "Ask about a file of it, or with --live to read its header from the registry."
         )
-    speed = room.profile_speed(network, load, profile)
-    found = room.fit(network, load, profile, speed=speed)
+    found = room.fit(network, load, profile)
+    # where the layers lie decides how fast it is
+    found = replace(found, speed=room.profile_speed(network, found.load, profile))
     largest = room.largest_context(network, load, profile)
     best = room.best_quantisation(network.architecture, load, profile)
     if as_json:
