@@ -131,11 +131,12 @@ def test_broken_files_are_problems_and_hide_nothing(tiny_gguf: Path, tmp_path: P
     (tmp_path / "gone.gguf").symlink_to(tmp_path / "nowhere")
     (tmp_path / "folder.gguf").mkdir()
     os.mkfifo(tmp_path / "pipe.gguf")
-    cards, problems = on_disk([tmp_path, tmp_path / "missing"])
+    asked = [tmp_path, tmp_path / "missing", "no\0folder", "~nobody-of-this-name/models"]
+    cards, problems = on_disk(asked)
     assert [card.name for card in cards] == ["good"]
-    for name in ("empty.gguf", "text.gguf", "cut.gguf", "pipe.gguf", "missing"):
+    for name in ("empty.gguf", "text.gguf", "cut.gguf", "missing", "no\\x00folder", "nobody"):
         assert sum(name in problem for problem in problems) == 1, name
-    assert len(problems) == 5
+    assert len(problems) == 6
 
 
 def test_links_lead_neither_out_nor_in_circles(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -149,9 +150,15 @@ def test_links_lead_neither_out_nor_in_circles(tiny_gguf: Path, tmp_path: Path) 
     (asked / "out.gguf").symlink_to(outside / "secret.gguf")
     (asked / "deep" / "circle").symlink_to(asked)
     (asked / "self").symlink_to(asked / "self")
+    checkpoint(outside / "hf")
+    (asked / "hf").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (asked / "hf" / name).symlink_to(outside / "hf" / name)
     (asked / "again.gguf").symlink_to(asked / "deep" / "mine.gguf")
     card = one(asked)
     assert card.name in {"again", "mine"}  # one file, found once
+    cards, (problem,) = on_disk([asked / "self"])
+    assert cards == () and "not a folder" in problem
 
 
 def test_a_link_that_was_asked_for_is_followed(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -232,6 +239,12 @@ def test_a_broken_config_is_a_problem(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd" / "config.json").write_bytes(content)
     cards, (problem,) = on_disk([tmp_path])
     assert cards == () and "config.json" in problem
+
+
+def test_a_pipe_among_weights_is_not_waited_for(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "odd")
+    os.mkfifo(tmp_path / "odd" / "more.safetensors")
+    assert one(tmp_path).parameters == 6400
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,9 @@ def test_a_limit_cuts_the_hits_and_not_the_count() -> None:
     assert results.hits[-1] == results.hits[1]
     with pytest.raises(IndexError):
         results.hits[2]
+    for limit in (-1, 1.5, "2"):
+        with pytest.raises(InvalidRequest, match="limit"):
+            CATALOGUE.search(limit=limit)  # type: ignore[arg-type]
 
 
 def test_a_larger_context_costs_more_and_is_priced_anew() -> None:

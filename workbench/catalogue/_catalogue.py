@@ -18,7 +18,7 @@ from workbench.catalogue._prices import Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
 from workbench.catalogue._shipped import own_cards, shipped
 from workbench.catalogue._understand import understand
-from workbench.errors import EngineError, ModelNotFound
+from workbench.errors import EngineError, InvalidRequest, ModelNotFound
 from workbench.fit import Load, Profile, this_machine
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Catalogue:
         start = time.perf_counter()
         filters = filters or Filters()
         filters.check(self._known)
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            raise InvalidRequest(f"limit must be a whole number of 0 or more, not {limit!r}.")
         rest, understood = understand(filters, self._columns.words)
         filters = merged(filters, understood, rest)
         profile = profile or _asked_machine(filters)

@@ -31,8 +31,12 @@ def on_disk(folders: Iterable[Path | str]) -> tuple[tuple[Card, ...], tuple[str,
     cards: dict[Path, Card] = {}
     problems: list[str] = []
     for folder in folders:
-        root = Path(folder).expanduser().absolute()
-        for files in _Walk(root, problems).models():
+        try:
+            walk = _Walk(Path(folder).expanduser().absolute(), problems)
+        except (OSError, RuntimeError, ValueError):  # no such user, a circle of links, a NUL
+            problems.append(f"{str(folder)!r:.300} is not a folder. Give one that holds models.")
+            continue
+        for files in walk.models():
             where = files[0].resolve()
             if where in cards:
                 continue
@@ -40,7 +44,7 @@ def on_disk(folders: Iterable[Path | str]) -> tuple[tuple[Card, ...], tuple[str,
                 problems.append(f"There are more than {MOST_MODELS} models; the rest was left.")
                 return tuple(cards.values()), tuple(problems)
             try:
-                card = folder_card(files[0]) if files[0].is_dir() else _file_card(files)
+                card = folder_card(*files) if files[0].is_dir() else _file_card(files)
             except (WorkbenchError, OSError) as error:
                 problems.append(_said(files[0], error))
             else:
@@ -59,7 +63,7 @@ class _Walk:
         self._left = MOST_ENTRIES
 
     def models(self) -> Iterator[Sequence[Path]]:
-        """The files of each GGUF model; the folder alone of a Hugging Face one."""
+        """The files of each GGUF model; folder, configuration and weights of a Hugging Face one."""
         if self.root.is_file():
             yield from _grouped([self.root])
             return
@@ -70,9 +74,10 @@ class _Walk:
         while waiting:
             folder, depth = waiting.pop()
             files, folders = self._listed(folder)
-            names = {file.name for file in files}
-            if "config.json" in names and any(name.endswith(".safetensors") for name in names):
-                yield [folder]
+            config = [file for file in files if file.name == "config.json"]
+            weights = [file for file in files if file.suffix == ".safetensors"]
+            if config and weights:
+                yield [folder, *config, *weights]
             yield from _grouped([file for file in files if file.suffix.lower() == ".gguf"])
             if folders and depth >= DEEPEST:
                 self.problems.append(f"{folder} is nested too deeply; what is below was left.")
@@ -95,7 +100,10 @@ class _Walk:
                         break
                     if entry.is_symlink() and not self._inside(Path(entry.path)):
                         continue
-                    (folders if entry.is_dir() else files).append(Path(entry.path))
+                    if entry.is_dir():
+                        folders.append(Path(entry.path))
+                    elif entry.is_file():  # a pipe would be waited for
+                        files.append(Path(entry.path))
         except OSError as error:
             self.problems.append(_said(folder, error))
         if self._left == -1:

@@ -22,7 +22,6 @@ from workbench.errors import GGUFError, InvalidRequest
 from workbench.fit import Architecture
 
 _LARGEST_JSON = 32 * 2**20
-_MOST_FILES = 1_000
 _CACHED = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
 # transformers' model_type → llama.cpp's word, and whether the output matrix is tied by default
 _FAMILIES: Mapping[str, tuple[str, bool]] = {
@@ -46,10 +45,9 @@ _WINDOWED = {"gemma2": "SF", "gemma3_text": "SSSSSF"}
 _TYPES = {"BF16": "BF16", "F16": "F16", "F32": "F32", "F8_E4M3": "F8"}
 
 
-def folder_card(folder: Path) -> Card:
-    """The card of a folder. Raises GGUFError when it cannot be read, OSError likewise."""
-    config = _object(folder / "config.json")
-    files = sorted(folder.glob("*.safetensors"))[:_MOST_FILES]
+def folder_card(folder: Path, config_file: Path, *files: Path) -> Card:
+    """The card of a folder with these weights. Raises GGUFError or OSError."""
+    config = _object(config_file)
     numbers: Counter[str] = Counter()
     for file in files:
         numbers += _counted(file)
