@@ -79,7 +79,8 @@ def test_windows_follow_the_pattern() -> None:
     assert e2b.key_size[4] == 512 and e2b.key_size[3] == 256
     deepseek = CARDS["deepseek-r1:671b"].architecture
     assert deepseek is not None
-    assert (deepseek.kv_heads[0], deepseek.key_size[0], deepseek.value_size[0]) == (1, 576, 0)
+    assert (deepseek.kv_heads[0], deepseek.key_size[0]) == (1, 576)
+    assert deepseek.extras["latent"] == 512  # values are a part of the keys
     qwen = CARDS["qwen3.5:4b"].architecture
     assert qwen is not None
     assert qwen.kv_heads[:4] == (0, 0, 0, 4)
@@ -186,7 +187,7 @@ def test_cache_follows_from_the_architecture() -> None:
         assert shape is not None
         layers = zip(shape.kv_heads, shape.key_size, shape.value_size, shape.windows, strict=True)
         cells = [
-            (heads * (key + value), min(window or 4096, 4096))
+            (heads * (key if "latent" in shape.extras else key + value), min(window or 4096, 4096))
             for heads, key, value, window in layers
         ]
         assert sum(2 * numbers * tokens for numbers, tokens in cells) == entry["cache_at_4096"], (

@@ -16,10 +16,13 @@ from tiny_networks import NETWORKS, network, write_empty
 
 from workbench.errors import FitError
 from workbench.fit import (
+    Load,
     active_parameter_count,
     computed_network,
+    kv_cache_bytes,
     network_of,
     parameter_count,
+    requantised,
 )
 from workbench.fit._layout import families
 from workbench.gguf import read_header, tensor_types
@@ -90,6 +93,37 @@ def test_a_file_and_its_shape_agree(tiny_gguf: Path) -> None:
     assert {(one.name, one.shape, one.bytes) for one in computed.tensors} == {
         (one.name, one.shape, one.bytes) for one in header.tensors
     }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_shape_from_facts_is_the_shape_from_a_header(tmp_path: Path, name: str) -> None:
+    """What memory and speed depend on, told by a card and by a file of the same network."""
+    told = network(name)
+    path = write_empty(tmp_path / "tiny.gguf", name, computed_network(told, "F16").tensors)
+    read = network_of(read_header(path))
+    fields = "layers width vocabulary heads key_size value_size experts experts_used state_bytes"
+    for field in [*fields.split(), "tied", "causal"]:
+        assert getattr(told, field) == getattr(read.architecture, field), field
+    for load in (Load(context=4096), Load(context=512, slots=4, cache_type="q8_0")):
+        computed = computed_network(told, "F16")
+        assert kv_cache_bytes(computed, load) == kv_cache_bytes(read, load)
+
+
+@pytest.mark.parametrize("name", ["bert", "deepseek2", "nemotron_h_moe", "gemma3n"])
+def test_a_file_in_other_bits(tmp_path: Path, name: str) -> None:
+    """Of any family, since the file lists its tensors."""
+    told = network(name)
+    path = write_empty(tmp_path / "tiny.gguf", name, computed_network(told, "F16").tensors)
+    read = network_of(read_header(path))
+    for mix in ("Q8_0", "Q4_K_M", "Q2_K"):
+        changed = requantised(read, mix)
+        computed = computed_network(told, mix).tensors
+        assert {(t.name, t.type, t.bytes) for t in changed.tensors} == {
+            (t.name, t.type, t.bytes) for t in computed
+        }
+        assert changed.quantisation == mix and changed.tokenizer_bytes == read.tokenizer_bytes
+    with pytest.raises(FitError, match="cannot be computed"):
+        requantised(read, "Q9")
 
 
 @pytest.mark.parametrize("mix", ["F16", "Q8_0", "Q4_K_M", "Q5_0", "Q3_K_M", "Q2_K", "IQ4_XS"])

@@ -52,9 +52,7 @@ def architecture_of(
         raise InvalidRequest(f"{what}: tied and causal must be true or false.")
     if not isinstance(extras, dict) or number["layers"] > _MOST_LAYERS:
         raise InvalidRequest(f"{what}: extras must be numbers by name; at most 1024 layers.")
-    whole = {str(key)[:40]: _count(extras, key, what) for key in extras}
-    if number["cached_layers"]:  # the others have matrices for keys, but no cache
-        whole["kv_heads"] = number["kv_heads"]
+    whole = _whole_extras(extras, number, what)
     layers = "".join(islice(cycle(pattern), number["layers"]))
     _check(number, layers, whole, what)
     return Architecture(
@@ -73,6 +71,21 @@ def architecture_of(
         extras=whole,
         kinds=layers if set(layers) != {"F"} else "",
     )
+
+
+def _whole_extras(
+    extras: Mapping[str, Any], number: Mapping[str, int], what: str
+) -> dict[str, int]:
+    """The card's extras, and those that `memory` knows from a file's header."""
+    whole = {str(key)[:40]: _count(extras, key, what) for key in extras}
+    if number["cached_layers"]:  # the others have matrices for keys, but no cache
+        whole["kv_heads"] = number["kv_heads"]
+    if "kv_rank" in whole:
+        whole["latent"] = whole["kv_rank"]
+    if "nope" in whole:
+        whole["mla_key"] = whole["nope"] + whole.get("rope", 0)
+        whole["mla_value"] = whole.get("value", 0)
+    return whole
 
 
 def _check(number: Mapping[str, int], layers: str, extras: Mapping[str, int], what: str) -> None:
@@ -114,8 +127,8 @@ def _per_layer(
         size = full_head if kind == "F" else head
         if "kv_rank" in extras:  # MLA: one compressed row, whose beginning serves as the values
             heads.append(1)
-            keys.append(extras["kv_rank"] + extras.get("rope", 0))
-            values.append(0)
+            keys.append(extras["kv_rank"] + extras["rope"])
+            values.append(extras["kv_rank"])
             continue
         cached = causal and kind in "FSX" and place < owners
         heads.append(count if cached else 0)

@@ -38,22 +38,45 @@ def computed_network(architecture: Architecture, quantisation: str) -> Network:
 
     FitError when the family's layout or the quantisation's types are not known.
     """
-    mix = quantisation.upper()
-    mix = _ALIASES.get(mix, mix)
+    mix = _mix(quantisation)
     tensors = _tensors(replace(architecture, context=None), mix)
     return Network(architecture, tensors, mix, _tokenizer_bytes(architecture), from_file=False)
 
 
-@lru_cache(maxsize=4096)
-def _tensors(architecture: Architecture, mix: str) -> tuple[TensorInfo, ...]:
+def requantised(network: Network, quantisation: str) -> Network:
+    """The network of a file as it would be in another quantisation: of any family.
+
+    FitError when the quantisation's types are not known.
+    """
+    mix = _mix(quantisation)
+    tensors = _typed(network.architecture, network.tensors, mix)
+    return replace(network, tensors=tensors, quantisation=mix, from_file=False)
+
+
+def _mix(quantisation: str) -> str:
+    mix = _ALIASES.get(quantisation.upper(), quantisation.upper())
     if mix not in QUANTISATIONS and mix not in MIXES and mix != "MXFP4":
         known = ", ".join([*QUANTISATIONS, *MIXES, "MXFP4"])
         raise FitError(f"The sizes of {mix[:40]!r} cannot be computed. Use one of {known}.")
+    return mix
+
+
+@lru_cache(maxsize=4096)
+def _tensors(architecture: Architecture, mix: str) -> tuple[TensorInfo, ...]:
     plain = tuple(TensorInfo(name, shape, "F32", 0, 0) for name, shape in shapes(architecture))
-    types = _types(architecture, plain, mix)
+    return _typed(architecture, plain, mix)
+
+
+def _typed(
+    architecture: Architecture, tensors: tuple[TensorInfo, ...], mix: str
+) -> tuple[TensorInfo, ...]:
+    """The tensors with the types of the mix, and the bytes that follow."""
+    types = _types(architecture, tensors, mix)
     return tuple(
         TensorInfo(one.name, one.shape, types[one.name], 0, _bytes(one.shape, types[one.name]))
-        for one in plain
+        if one.type != types[one.name] or not one.bytes
+        else one
+        for one in tensors
     )
 
 
@@ -65,7 +88,7 @@ def _types(architecture: Architecture, plain: tuple[TensorInfo, ...], mix: str) 
     if mix == "MXFP4":  # experts in 4 bits, the rest as the publisher of gpt-oss left it
         rest = tensor_types(header, "BF16" if architecture.name == "gpt-oss" else "Q8_0")
         return {name: "MXFP4" if "_exps.weight" in name else kind for name, kind in rest.items()}
-    group = architecture.heads // max(*architecture.kv_heads, 1)
+    group = architecture.heads // _kv_heads(architecture)
     rows = {tensor.name: tensor.shape[0] for tensor in plain}
     return low_bit_types(tensor_types(header, "Q4_0"), rows, mix, architecture.layers, group)
 
@@ -77,10 +100,15 @@ def _header(architecture: Architecture, tensors: tuple[TensorInfo, ...]) -> Head
         "general.architecture": name,
         f"{name}.block_count": architecture.layers,
         f"{name}.attention.head_count": architecture.heads,
-        f"{name}.attention.head_count_kv": max(architecture.kv_heads),
+        f"{name}.attention.head_count_kv": _kv_heads(architecture),
         f"{name}.expert_count": architecture.experts,
     }
     return Header(3, facts, tensors, alignment=32, data_offset=0, size=0)
+
+
+def _kv_heads(architecture: Architecture) -> int:
+    # an encoder's layers keep no cache
+    return max(architecture.kv_heads, default=0) or architecture.heads or 1
 
 
 def _bytes(shape: tuple[int, ...], kind: str) -> int:
