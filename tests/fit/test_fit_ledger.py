@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from workbench import fit
 from workbench.errors import FitError, StoreError
-from workbench.fit import Estimate, Load, Measurement, _correction, _ledger
+from workbench.fit import Estimate, Load, Measurement, Memory, Part, Speed, _correction, _ledger
 from workbench.settings import home
 from workbench.store import StoredCalibration, StoredEstimate, engine, session
 
@@ -224,6 +224,29 @@ def test_other_architectures_help_a_little() -> None:
 def test_one_architecture_alone_says_little_of_the_others() -> None:
     fill([1.4] * 40)
     assert corrected(architecture="mamba").value < 1130
+
+
+def test_memory_and_speed_are_corrected_by_their_own_lines() -> None:
+    for quantity, ratio in (
+        ("memory_ram", 1.2),
+        ("memory_gpu", 1.3),
+        ("prompt_speed", 0.5),
+        ("generation_speed", 0.7),
+    ):
+        for backend in ("embedded-cpu", "embedded-gpu"):
+            times = 1 if backend == "embedded-cpu" else 1.5
+            fill([ratio * times] * 30, quantity=quantity, backend=backend)
+    parts = (Part("weights", 1000, "ram"),)
+    here = fit.corrected_memory(Memory(parts, GUESS), "llama", Load())
+    assert here.ram.value == pytest.approx(1200, rel=0.05)
+    assert (here.gpu, here.parts) == (None, parts)
+    there = fit.corrected_memory(Memory(parts, GUESS, GUESS), "llama", Load(gpu_layers=-1))
+    assert there.ram.value == pytest.approx(1800, rel=0.05)
+    assert there.gpu is not None
+    assert there.gpu.value == pytest.approx(1950, rel=0.05)
+    pace = fit.corrected_speed(Speed(GUESS, GUESS), "llama", Load())
+    assert pace.prompt.value == pytest.approx(500, rel=0.06)
+    assert pace.generation.value == pytest.approx(700, rel=0.05)
 
 
 @pytest.mark.parametrize(

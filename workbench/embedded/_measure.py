@@ -28,7 +28,7 @@ from uuid import uuid4
 import psutil
 
 from workbench.embedded._account import Account, Details, Report, Subject
-from workbench.fit import Load
+from workbench.embedded._limits import load_of
 from workbench.library import Installed
 
 if TYPE_CHECKING:
@@ -57,18 +57,7 @@ class Watch:
     def __init__(self, account: Account, model: Installed, runner: Runner, threads: int) -> None:
         settings = runner.settings
         gpu = runner.gpu and settings.num_gpu != 0
-        self.load = Load(
-            context=settings.num_ctx,
-            slots=settings.parallel,
-            batch=settings.num_batch,
-            cache_type=settings.cache_type,
-            gpu_layers=settings.num_gpu if gpu else 0,
-            mmap=settings.use_mmap,
-            flash_attention=settings.flash_attention,
-            prompt_cache=settings.prompt_cache_mib * 2**20,
-            embedding=settings.embedding,
-            threads=threads,
-        )
+        self.load = load_of(settings, threads, settings.num_gpu if gpu else 0)
         self._subject = Subject(uuid4().hex, model, runner.pid, gpu, self.load)
         self._account = account
         self._answers: set[Answer] = set()

@@ -12,7 +12,13 @@ from workbench.fit._calibrate import (
     newest_calibration,
     run_calibration,
 )
-from workbench.fit._correction import ErrorRow, corrected, errors
+from workbench.fit._correction import (
+    ErrorRow,
+    corrected,
+    corrected_memory,
+    corrected_speed,
+    errors,
+)
 from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._ledger import (
     Measurement,
@@ -40,7 +46,7 @@ from workbench.fit._records import (
 )
 from workbench.fit._shape import network_of
 from workbench.fit._speed import profile_speed, speed
-from workbench.fit._tensors import computed_network
+from workbench.fit._tensors import computed_network, requantised
 
 __all__ = [
     "CACHE_TYPES",
@@ -63,6 +69,8 @@ __all__ = [
     "calibrate",
     "computed_network",
     "corrected",
+    "corrected_memory",
+    "corrected_speed",
     "errors",
     "find_profile",
     "fingerprint",
@@ -77,6 +85,7 @@ __all__ = [
     "profile_speed",
     "profiles",
     "record",
+    "requantised",
     "run_calibration",
     "save_calibration",
     "save_profile",

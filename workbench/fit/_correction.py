@@ -19,13 +19,13 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
 
 from workbench.fit._ledger import FORMULA, cached, fingerprint
-from workbench.fit._records import Estimate
+from workbench.fit._records import Estimate, Load, Memory, Speed
 
 _SHRINK = 2.0  # so many members weigh as much as what was believed before
 _WIDEN = 3.0
@@ -117,6 +117,24 @@ def corrected(
         estimate.value * math.exp(middle + min(up, _WIDEST)),
         f"{estimate.basis}, corrected by {lines} measurement{'s' * (lines != 1)} of {whose} "
         "models here",
+    )
+
+
+def corrected_memory(taken: Memory, architecture: str, load: Load) -> Memory:
+    """The embedded engine's memory here, corrected; its parts stay the formula's."""
+    backend = "embedded-gpu" if load.gpu_layers else "embedded-cpu"
+    about = {"backend": backend, "architecture": architecture}
+    gpu = taken.gpu and corrected(taken.gpu, quantity="memory_gpu", **about)
+    return replace(taken, ram=corrected(taken.ram, quantity="memory_ram", **about), gpu=gpu)
+
+
+def corrected_speed(pace: Speed, architecture: str, load: Load) -> Speed:
+    """The embedded engine's speed here, corrected."""
+    backend = "embedded-gpu" if load.gpu_layers else "embedded-cpu"
+    about = {"backend": backend, "architecture": architecture}
+    return Speed(
+        corrected(pace.prompt, quantity="prompt_speed", **about),
+        corrected(pace.generation, quantity="generation_speed", **about),
     )
 
 
