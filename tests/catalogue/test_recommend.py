@@ -148,7 +148,7 @@ def test_alternatives_differ_in_one_thing_each() -> None:
         card("main:2b", followed(60), layers=8),
         card("main:40b", followed(90), layers=160),
         card("free:8b", followed(50), license="MIT"),
-        card("next:9b", layers=36, released="2025-08", license=None),
+        card("next:9b", layers=36, released="2025-12", license=None),
         card("here:1b", layers=4, installed="here:1b", released="2023-01"),
     ]
     found = recommend(cards, "chat", machine(9))
@@ -161,6 +161,19 @@ def test_alternatives_differ_in_one_thing_each() -> None:
     assert kinds["newer"].model_name == "next:9b"
     assert kinds["installed"].model_name == "here:1b"
     assert any("LicenseRef-Own" in line for line in found.recommendations[0].trade_offs)
+
+
+def test_a_model_made_for_the_task_alone_is_offered() -> None:
+    found = recommend(shipped(), "translation", machine(15))
+    offers = [other for one in found.recommendations for other in one.alternatives]
+    assert any(
+        other.kind == "specialist" and other.model_name.startswith("translategemma")
+        for other in offers
+    )
+    chat = recommend(shipped(), "chat", machine(15))
+    assert not any(
+        other.kind == "specialist" for one in chat.recommendations for other in one.alternatives
+    )
 
 
 def test_wishes_narrow_the_list_and_the_answer_says_what_they_cost() -> None:

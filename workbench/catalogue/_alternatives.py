@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from workbench.catalogue._candidates import Candidate, Request, line_of, priced, rate_of
 from workbench.catalogue._card import Card
 from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes, picture_bytes, short
+from workbench.catalogue._tasks import special_for
 from workbench.fit import Fit
 
 
@@ -21,7 +22,7 @@ class Alternative:
     """Another model and what speaks for it."""
 
     model_name: str
-    kind: str  # "smaller", "bigger", "licence", "newer", "installed"
+    kind: str  # "smaller", "bigger", "licence", "newer", "installed", "specialist"
     reason: str
 
 
@@ -43,7 +44,7 @@ def alternatives(
     """At most one of each kind, of those that can do the task; never the model itself."""
     taken = {one.card.name}
     found = []
-    for make in (_smaller, _bigger, _licence, _newer, _installed):
+    for make in (_smaller, _bigger, _licence, _newer, _installed, _specialist):
         for other in make(one, best, ranked, request):
             if other.model_name not in taken:
                 taken.add(other.model_name)
@@ -154,6 +155,16 @@ def _installed(
     for other in ranked:
         if other.card.installed and priced(other, request).runs:
             yield Alternative(other.card.name, "installed", "is installed already")
+
+
+def _specialist(
+    one: Candidate, best: Sequence[Candidate], ranked: Sequence[Candidate], request: Request
+) -> Iterator[Alternative]:
+    if special_for(one.card):
+        return
+    for other in ranked:
+        if special_for(other.card) and priced(other, request).runs:
+            yield Alternative(other.card.name, "specialist", "was made for this task alone")
 
 
 def trade_offs(one: Candidate, request: Request) -> tuple[str, ...]:

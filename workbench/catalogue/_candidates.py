@@ -1,8 +1,9 @@
 """Which cards can do a task on a machine, best first: the ranking behind `recommend`.
 
 A card's **merit** is its results for the task (`_performance`), as far as they go; the rest is
-filled with what its size and age let expect *less a third*, so that what nobody measured comes
-behind what was measured well, and before what was measured badly, and the reasons say so. Merit
+filled with 60 % of what its size and age let expect, or half where there is no result at all. So
+what nobody measured comes behind what was measured well and before what was measured badly, and
+the reasons say so. Merit
 times what the machine takes away is the **suitability**: the loss by quantisation (from the
 perplexity of Llama 3 8B in llama.cpp's tables, scaled with size), a tight fit, an answer slower
 than the task bears. The quantisation is the one with most suitability. Of one line of models
@@ -32,7 +33,9 @@ QUALITY = {
     "F16": 1.0, "FP16": 1.0, "BF16": 1.0, "MXFP4": 1.0, "Q8_0": 0.9996, "Q6_K": 0.9965,
     "Q5_K_M": 0.991, "Q4_K_M": 0.973, "Q4_0": 0.930, "Q3_K_M": 0.905, "Q2_K": 0.639,
 }  # fmt: skip
-_UNMEASURED = 0.65  # share of what size and age let expect that counts where nothing was measured
+# what counts of what size and age let expect, beside results and without any
+_BESIDE, _ALONE = 0.6, 0.5
+_LITTLE = 0.9  # two of one line differ by less than a tenth: the newer one is taken
 _COMFORT = {"gpu": 1.0, "ram": 1.0, "split": 0.85, "tight": 0.8, "unknown": 0.8}
 _SURE = {"gpu": 1.0, "ram": 1.0, "split": 0.95, "tight": 0.85, "unknown": 0.5}
 
@@ -117,7 +120,7 @@ def _candidate(card: Card, request: Request) -> Candidate:
     performance = standings.score(card, task.metrics)
     expected = standings.expected(card)
     sure = performance.confidence if performance else 0.0
-    rest = _UNMEASURED * (0.2 if expected is None else expected)
+    rest = (_BESIDE if performance else _ALONE) * (0.2 if expected is None else expected)
     merit = sure * (performance.value if performance else 0.0) + (1 - sure) * rest
     wanted = bool(set(task.wants) & set(card.categories))
     special = task.name in (special_for(card) or ())
@@ -144,7 +147,7 @@ def _beats(one: Candidate, other: Candidate) -> bool:
     ages = one.card.released or "", other.card.released or ""
     if ages[0] == ages[1] or not all(ages):
         return _order(one) < _order(other)
-    return one.suitability > other.suitability * (0.95 if ages[0] > ages[1] else 1 / 0.95)
+    return one.suitability > other.suitability * (_LITTLE if ages[0] > ages[1] else 1 / _LITTLE)
 
 
 def priced(one: Candidate, request: Request) -> Candidate:
@@ -233,13 +236,14 @@ def confidence_of(one: Candidate, task: Task) -> float:
 def chosen(ranked: Sequence[Candidate], request: Request, limit: int) -> tuple[Candidate, ...]:
     """The best of each line that runs.
 
-    Suitability is never above merit, so that pricing ends when no later card can come in.
+    Suitability is never above merit, so that pricing ends when no later card can come in, nor
+    take the place of an older one of its line.
     """
     lines: dict[str, Candidate] = {}
     for one in ranked:
         if len(lines) >= limit:
             worst = sorted((best.suitability for best in lines.values()), reverse=True)[limit - 1]
-            if worst > one.merit:
+            if worst * _LITTLE > one.merit:
                 break
         got = priced(one, request)
         line = line_of(one.card)

@@ -58,7 +58,7 @@ def _evidence(one: Candidate, task: Task) -> Reason:
         known = (
             "No result of it for this can be ranked" if has else "No result of it for this is known"
         )
-        text = f"{known}; it is placed by its size and age alone, a third taken off."
+        text = f"{known}; it is placed by half of what its size and age let expect."
         return Reason(text, "scores", None, None)
     indirect = " No result measures this task itself; general ones stand in." * task.indirect
     text = f"{score.basis[0].upper()}{score.basis[1:]}.{indirect}"
