@@ -23,32 +23,9 @@ Row = dict[str, Any]
 ADDED: dict[str, Row] = json.loads(
     Path(__file__).with_name("added_facts.json").read_text(encoding="utf-8")
 )
-PATTERNS = {
-    "gemma2": "SF",
-    "gpt-oss": "SF",
-    "gemma3": "SSSSSF",
-    "gemma3n": "SSSSF",
-    "cohere2": "SSSF",
-    "olmo2": "SSSF",
-    "llama4": "SSSF",
-    "qwen35": "RRRF",
-    "qwen35moe": "RRRF",
-    "qwen3next": "RRRF",
-}
-# the facts file's words for what a source says, and ours
-FACTS = {
-    "ollama": ("capabilities", "variants"),
-    "insert": ("capabilities",),
-    "download_bytes": ("download",),
-    "default_quant": ("quantisation",),
-    "release_date": ("released",),
-    "parameters_active": ("active_parameters",),
-    "architecture_sibling": ("architecture",),
-    "architecture_added": ("architecture",),
-    "attention": ("architecture",),
-    "tied_embeddings": ("architecture",),
-    "tied": ("architecture",),
-}
+PATTERNS: dict[str, str] = ADDED["patterns"]
+LATENT: dict[str, str] = ADDED["latent"]
+FACTS: dict[str, list[str]] = ADDED["source_words"]  # the facts file's words, and ours
 NEEDED = ("n_layers", "hidden_size", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size")
 
 
@@ -95,7 +72,7 @@ def card_of(row: Row, sources: Sources) -> Row:
     found: dict[str, list[int]] = {}
     architecture, why = shape_of(row)
     for key, value in (row["sources"] | why).items():
-        for fact in FACTS.get(key, (key,)):
+        for fact in FACTS.get(key, [key]):
             found[fact] = list(dict.fromkeys([*found.get(fact, []), *sources_of(value, sources)]))
     if not architecture:
         found.pop("architecture", None)
@@ -131,9 +108,6 @@ def card_of(row: Row, sources: Sources) -> Row:
         "remark": row.get("notes"),
         "sources": found,
     }
-    if (architecture or {}).get("name") == "bert" and card["parameters"]:
-        width = architecture["width"]  # the pooler, which files leave out
-        card["text_parameters"] = card["parameters"] - width * width - width
     if architecture:
         add_counts(card, architecture, sources)
     wrong = ADDED["wrong"].get(name, [])
@@ -146,6 +120,9 @@ def card_of(row: Row, sources: Sources) -> Row:
 
 def add_counts(card: Row, architecture: Row, sources: Sources) -> None:
     """Counts that nobody published, from the architecture."""
+    if architecture["name"] == "bert" and card["parameters"]:
+        width = architecture["width"]  # of the pooler, which files leave out
+        card["text_parameters"] = card["parameters"] - width * width - width
     shape = architecture_of(architecture)
     try:
         total, active = parameter_count(shape), active_parameter_count(shape)
@@ -233,36 +210,8 @@ def plain_shape(row: Row) -> Row:
         "full_kv_heads": attention.get("full_n_kv_heads"),
         "full_head_size": attention.get("full_head_dim"),
     }
-    extras: Row = {}
-    if kind in ("sliding+full", "chunked+full"):
-        full, period = attention["n_full_layers"], PATTERNS.get(name)
-        shape["pattern"] = period or ("SSSSF" if row["n_layers"] // full == 5 else "SSSSSF")
-        shape["window"] = attention.get("sliding_window")
-    elif kind == "hybrid-linear" and attention.get("linear"):
-        shape["pattern"], linear = PATTERNS[name], attention["linear"]
-        extras = {
-            "linear_keys": linear["num_key_heads"],
-            "linear_values": linear["num_value_heads"],
-            "key_head": linear["key_head_dim"],
-            "value_head": linear["value_head_dim"],
-            "kernel": linear["conv_kernel"],
-        }
-    elif kind == "full+cross":
-        shape["pattern"], extras = "FFFXF", {"image_tokens": 4 * 1601}
-    elif kind == "bidirectional":
-        shape |= {"causal": False, "tied": True}
-        extras = {"types": 2} | ({"positions": 512} if name == "bert" else {})
-    elif kind == "mla":
-        names = {
-            "kv_rank": "kv_lora_rank",
-            "q_rank": "q_lora_rank",
-            "rope": "qk_rope_head_dim",
-            "nope": "qk_nope_head_dim",
-            "value": "v_head_dim",
-            "dense_layers": "first_k_dense",
-        }
-        extras = {key: attention[theirs] for key, theirs in names.items() if theirs in attention}
-        shape["head_size"] = None
+    more, extras = kind_of_layers(row, kind, attention)
+    shape |= more
     if attention.get("kv_shared_layers"):
         shape["cached_layers"] = row["n_layers"] - attention["kv_shared_layers"]
     if attention.get("k_eq_v_on_full"):
@@ -275,6 +224,33 @@ def plain_shape(row: Row) -> Row:
         shape["inner"] = attention["dense_intermediate_size"]
         extras["expert_every"] = row["n_layers"] // attention["n_moe_layers"]
     return shape | {"extras": extras}
+
+
+def kind_of_layers(row: Row, kind: str, attention: Row) -> tuple[Row, Row]:
+    """What is particular to the kind of attention: fields of the shape, and extras."""
+    name = row["architecture"]
+    if kind in ("sliding+full", "chunked+full"):
+        full, period = attention["n_full_layers"], PATTERNS.get(name)
+        pattern = period or ("SSSSF" if row["n_layers"] // full == 5 else "SSSSSF")
+        return {"pattern": pattern, "window": attention.get("sliding_window")}, {}
+    if kind == "hybrid-linear" and attention.get("linear"):
+        linear = attention["linear"]
+        return {"pattern": PATTERNS[name]}, {
+            "linear_keys": linear["num_key_heads"],
+            "linear_values": linear["num_value_heads"],
+            "key_head": linear["key_head_dim"],
+            "value_head": linear["value_head_dim"],
+            "kernel": linear["conv_kernel"],
+        }
+    if kind == "full+cross":
+        return {"pattern": "FFFXF"}, {"image_tokens": 4 * 1601}
+    if kind == "bidirectional":
+        positions = {"positions": 512} if name == "bert" else {}
+        return {"causal": False, "tied": True}, {"types": 2} | positions
+    if kind == "mla":
+        known = {ours: attention[word] for ours, word in LATENT.items() if word in attention}
+        return {"head_size": None}, known
+    return {}, {}
 
 
 def guess_tied(row: Row, shape: Row) -> tuple[bool, str]:
