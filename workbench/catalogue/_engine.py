@@ -1,14 +1,13 @@
 """The models that are installed in an engine, with what their files or `show` tell.
 
 An engine on this machine names the file of each model in its Modelfile; its header says all.
-Where the file cannot be read (another machine, a container), `show` lists metadata and tensors,
-which is the same header in other words. Lists that `show` leaves out are asked for once more.
+Where the file cannot be read (another machine, a container), a verbose `show` lists metadata and
+tensors, which is the same header in other words; since that is megabytes, it is kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.catalogue._card import Card
 from workbench.catalogue._describe import card_of, categories_of
 from workbench.catalogue._disk import header_of
-from workbench.errors import EngineError, FitError, GGUFError
-from workbench.fit import computed_network
+from workbench.catalogue._remote_header import kept_header
+from workbench.errors import EngineError, GGUFError
 from workbench.gguf import Array, Header, TensorInfo
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def _card(engine: Engine, model: Model) -> Card:
         able = details.capabilities or model.capabilities
         card = card_of(header, model.name, "engine", source=source, capabilities=able, path=path)
         card = replace(
-            _with_tokenizer(card),
+            card,
             family=listed.family,
             quantisation=details.quantization or card.quantisation,
         )
@@ -71,10 +70,12 @@ def _header(engine: Engine, model: Model, details: ModelDetails) -> tuple[Header
             return header_of(path), "the file's header", path
         except GGUFError:
             pass  # not ours to read, or not the file it is on the engine's machine
-    info: Mapping[str, Any] = details.model_info
-    if any(value is None for key, value in info.items() if not key.startswith("tokenizer.")):
-        details = engine.show(model.name, verbose=True)
-    return _header_of_show(details, model.size), "the engine", None
+
+    def shown() -> Header:
+        return _header_of_show(engine.show(model.name, verbose=True), model.size)
+
+    header = kept_header(model.digest, shown) if model.digest else shown()
+    return header, "the engine", None
 
 
 def _header_of_show(details: ModelDetails, size: int) -> Header:
@@ -82,8 +83,16 @@ def _header_of_show(details: ModelDetails, size: int) -> Header:
     tensors = details.raw.get("tensors")
     if not isinstance(tensors, list) or not tensors:
         raise GGUFError("The engine does not list the model's tensors.")
-    metadata = {key: _value(value) for key, value in details.model_info.items()}
-    return Header(3, metadata, tuple(map(_tensor, tensors)), 32, 0, size)
+    info = details.model_info
+    metadata = {key: _value(value) for key, value in info.items()}
+    lists = {key: value for key, value in info.items() if isinstance(value, list)}
+    spans = {key: (0, _bytes_of(value)) for key, value in lists.items()}
+    return Header(3, metadata, tuple(map(_tensor, tensors)), 32, 0, size, spans)
+
+
+def _bytes_of(values: list[Any]) -> int:
+    """What a list takes in a file: texts with their lengths, numbers of four bytes."""
+    return sum(len(one.encode(errors="replace")) + 8 if isinstance(one, str) else 4 for one in values)
 
 
 def _value(value: Any) -> Any:
@@ -108,18 +117,6 @@ def _tensor(record: Any) -> TensorInfo:
         )
     except (KeyError, TypeError, ValueError):
         raise GGUFError("The engine lists tensors that cannot be.") from None
-
-
-def _with_tokenizer(card: Card) -> Card:
-    """`show` hides how large the vocabulary's texts are: take what such a vocabulary takes."""
-    network = card.network
-    if network is None or network.tokenizer_bytes:
-        return card
-    try:
-        guess = computed_network(network.architecture, "F16").tokenizer_bytes
-    except FitError:
-        return card
-    return replace(card, network=replace(network, tokenizer_bytes=guess))
 
 
 def _family(name: str) -> str:

@@ -235,7 +235,7 @@ def _capabilities(told: Mapping[str, Any], pipeline: Any) -> tuple[str, ...]:
     """By the chat template and the task that the Hub states."""
     from workbench.library import capabilities_of
 
-    if pipeline in _EMBEDS:
+    if str(pipeline) in _EMBEDS:
         return ("embedding",)
     template = told.get("chat_template")
     able = capabilities_of(

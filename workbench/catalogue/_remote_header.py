@@ -1,4 +1,4 @@
-"""The header of a GGUF file that lies elsewhere, read by ranges and kept under its digest.
+"""The header of a GGUF file that lies elsewhere, kept under its digest.
 
 What a digest names never changes, so what was read once is told without a network for ever after.
 """
@@ -6,6 +6,7 @@ What a digest names never changes, so what was read once is told without a netwo
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +19,20 @@ SECONDS = 30.0  # for some megabytes of vocabulary over a slow line
 
 def remote_header(url: str, digest: str) -> Header:
     """The header of the file with this digest. Raises GGUFError or EngineError."""
+    who = url.split("/")[2]
+    return kept_header(digest, lambda: within(SECONDS, who, lambda: read_header(url)))
+
+
+def kept_header(digest: str, read: Callable[[], Header]) -> Header:
+    """The header that is kept under a digest; else what `read` gives, which is kept then."""
     key = f"header of {digest}"
     known = kept(key)
-    if known is not None and (header := _restored(known.body)) is not None:
-        return header
-    header = within(SECONDS, url.split("/")[2], lambda: read_header(url))
-    record = {**asdict(header), "metadata": {k: _plain(v) for k, v in header.metadata.items()}}
-    keep(key, Answer(json.dumps(record).encode(), datetime.now(UTC)))
+    header = _restored(known.body) if known else None
+    if header is None:
+        header = read()
+        metadata = {name: _plain(value) for name, value in header.metadata.items()}
+        record = {**asdict(header), "metadata": metadata}
+        keep(key, Answer(json.dumps(record).encode(), datetime.now(UTC)))
     return header
 
 
