@@ -275,7 +275,7 @@ HELD_OUT = (
     _case("qwen3.5, 12 layers", "Q4_K_M", 4 * K),
     _case("gemma 3 270M", "Q8_0", 4 * K, quick=True),
     _case("gemma 3 4B, 6 layers", "Q4_K_M", 16 * K),
-    _case("granite 3 1B-A400M", "Q4_K_M", 4 * K, cache_type="q8_0"),
+    _case("granite 3 1B-A400M", "Q4_K_M", 4 * K),
     _case("command-r7b, 4 layers", "Q4_0", 4 * K),
     _case("deepseek v2 lite, 4 layers", "Q4_K_M", 8 * K),
     _case("starcoder2 3B, 4 layers", "Q5_K_M", 8 * K),

@@ -92,7 +92,7 @@ def _check(load: Load) -> None:
 
 def _estimate(parts: list[Part], less: float, more: float, basis: str) -> Estimate:
     value = float(sum(part.bytes for part in parts))
-    low = max(0.0, value * (1 - _NOISE) - less)
+    low = max(0.0, value * (1 - _NOISE) - max(less, 0))
     return Estimate(value, low, value * (1 + _NOISE) + max(more, 0), basis)
 
 
@@ -155,8 +155,8 @@ def _weights_parts(
 
 
 def _compute(shape: Architecture, weights: Weights, load: Load, filled: int) -> int:
-    """Bytes that one batch writes when slots hold `filled` tokens."""
-    tokens, width = _tokens(load), shape.width
+    """Bytes that one batch writes when slots hold `filled` tokens; 0 is a whole batch of them."""
+    tokens, width = min(_tokens(load), filled * load.slots or _tokens(load)), shape.width
     widest = max(6 * width, 5 * width + weights.feed_forward)
     used = shape.experts_used * width
     if shape.experts and 3 * used > 2 * weights.feed_forward:  # does not fit where gates were
