@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from workbench.catalogue import own_cards, read_cards
+from workbench.catalogue._shipped import _FIELDS as FIELDS
 from workbench.errors import InvalidRequest
 
 
@@ -133,6 +134,17 @@ def test_other_files_are_refused(tmp_path: Path, text: bytes) -> None:
     path.write_bytes(text)
     with pytest.raises(InvalidRequest, match=re.escape("other.json")):
         read_cards(path)
+
+
+def test_the_example_in_the_docs_is_a_file_of_cards(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "cards.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", docs, re.S)
+    (tmp_path / "example.json").write_text(example, encoding="utf-8")
+    (card,) = read_cards(tmp_path / "example.json")
+    assert card.architecture is not None and card.categories == ("law",)
+    table = docs[docs.index("| field |") : docs.index("Two scores are")]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {field for row in rows for field in re.findall(r"`(\w+)`", row)} == set(FIELDS)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
