@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,20 @@ def test_another_package_adds_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert recommend(shipped(), "haiku", machine(16)).recommendations
     finally:
         tasks.cache_clear()
+
+
+def test_what_a_file_holds_beyond_the_shape_is_counted() -> None:
+    plain = card("a:8b", capabilities=("completion", "vision"))
+    assert plain.download is not None
+    with_pictures = replace(plain, download=plain.download + GB)
+    one, other = fit_card(plain, machine(16)), fit_card(with_pictures, machine(16))
+    assert one.memory
+    assert other.memory
+    assert other.memory.ram.value - one.memory.ram.value == pytest.approx(GB, rel=0.1)
+    assert sum(part.bytes for part in other.memory.parts) == pytest.approx(other.memory.ram.value)
+    assert any("pictures" in line for line in other.warnings)
+    assert fit_card(plain, machine(6)).verdict != "no"
+    assert fit_card(with_pictures, machine(6)).verdict == "no"
 
 
 def test_compatibility_tells_part_from_part() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from workbench.catalogue._candidates import Candidate, Request, line_of, priced, rate_of
 from workbench.catalogue._card import Card
-from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes, picture_bytes, short
+from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes, short
 from workbench.catalogue._tasks import special_for
 from workbench.fit import Fit
 
@@ -177,8 +177,6 @@ def trade_offs(one: Candidate, request: Request) -> tuple[str, ...]:
         said.append("Only a part fits the graphics card; the rest runs on the processor, slower.")
     if fit and fit.verdict == "unknown":
         said.append("What it takes in memory is not known.")
-    if "vision" in request.task.needs and (extra := picture_bytes(card)):
-        said.append(f"To read pictures it takes about {gigabytes(extra)} more.")
     if (rate := rate_of(fit, request.task)) and rate.value < request.task.speed:
         said.append(f"At about {short(rate.value)} tokens/s it is slower than this task likes.")
     if one.quantisation and one.quantisation.upper().startswith(("Q2", "Q3")):

@@ -14,8 +14,11 @@ from workbench.catalogue._card import Card
 from workbench.catalogue._networks import network_for
 from workbench.fit import (
     PROFILES,
+    Estimate,
     Fit,
     Load,
+    Network,
+    Part,
     Profile,
     Speed,
     fit,
@@ -95,10 +98,34 @@ def fit_card(
     network = network_for(card, quantisation)
     if network is None:
         return _by_download(card, profile, wanted, quantisation)
-    found = fit(network, wanted, profile)
+    rest = rest_bytes(card, network, quantisation)
+    found = fit(network, wanted, replace(profile, memory=max(0, profile.memory - rest)))
+    if rest and found.memory:
+        ram = found.memory.ram
+        ram = Estimate(ram.value + rest, ram.low + rest, ram.high + rest, ram.basis)
+        part = Part("rest of the file", rest, "ram")
+        memory = replace(found.memory, parts=(*found.memory.parts, part), ram=ram)
+        said = f"{gigabytes(rest)} of its file are not in its shape, such as what reads pictures"
+        needs = f"needs {gigabytes(ram.value)} of {gigabytes(profile.memory)} main memory"
+        others = tuple(reason for reason in found.reasons if "main memory" not in reason)
+        found = replace(
+            found,
+            memory=memory,
+            reasons=(needs, *others),
+            warnings=(*found.warnings, said),
+        )
     if found.verdict in RUNS and found.speed is None:
         found = replace(found, speed=profile_speed(network, found.load, profile))
     return found
+
+
+def rest_bytes(card: Card, network: Network, quantisation: str | None) -> int:
+    """What the published file is larger than the shape tells: it must be held as well."""
+    size = download_of(card, quantisation)
+    if size is None or network.from_file:
+        return 0
+    rest = size - sum(tensor.bytes for tensor in network.tensors) - network.tokenizer_bytes
+    return rest if rest > 0.03 * size else 0
 
 
 def download_of(card: Card, quantisation: str | None) -> int | None:
@@ -106,15 +133,6 @@ def download_of(card: Card, quantisation: str | None) -> int | None:
     if quantisation in (None, card.quantisation) and card.download:
         return card.download
     return next((v.bytes for v in card.variants if v.quantisation == quantisation), None)
-
-
-def picture_bytes(card: Card) -> int | None:
-    """What the part that reads pictures takes, as far as the download is larger than the text's."""
-    network = network_for(card)
-    if "vision" not in card.capabilities or network is None or not card.download:
-        return None
-    extra = card.download - sum(tensor.bytes for tensor in network.tensors)
-    return extra if extra > 0.03 * card.download else None
 
 
 def _by_download(card: Card, profile: Profile, load: Load, quantisation: str | None) -> Fit:
@@ -198,8 +216,6 @@ def _warnings(card: Card, found: Fit, asked: Load) -> list[str]:
             f"It was trained with a context of {found.load.context:,} tokens, "
             f"less than the {asked.context:,} asked for."
         )
-    if extra := picture_bytes(card):
-        said.append(f"To read pictures it takes about {gigabytes(extra)} more.")
     if found.verdict in RUNS and found.speed is None:
         said.append("How fast it runs there is not known.")
     elif found.speed and found.speed.generation.value < _SLOW:
