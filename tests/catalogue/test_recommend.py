@@ -14,6 +14,7 @@ from workbench.catalogue import (
     Recommendations,
     Score,
     Task,
+    Variant,
     compatibility,
     find_task,
     fit_card,
@@ -270,6 +271,10 @@ def test_what_a_file_holds_beyond_the_shape_is_counted() -> None:
     assert other.memory.ram.value - one.memory.ram.value == pytest.approx(GB, rel=0.1)
     assert sum(part.bytes for part in other.memory.parts) == pytest.approx(other.memory.ram.value)
     assert any("pictures" in line for line in other.warnings)
+    listed = replace(with_pictures, download=None, variants=(
+        Variant("Q4_K_M", "a:8b", with_pictures.download, True),
+    ))  # fmt: skip
+    assert fit_card(listed, machine(16)).memory == other.memory
     assert fit_card(plain, machine(6)).verdict != "no"
     assert fit_card(with_pictures, machine(6)).verdict == "no"
 

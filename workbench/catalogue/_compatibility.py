@@ -130,9 +130,10 @@ def rest_bytes(card: Card, network: Network, quantisation: str | None) -> int:
 
 def download_of(card: Card, quantisation: str | None) -> int | None:
     """Bytes of the file in this quantisation, as published."""
-    if quantisation in (None, card.quantisation) and card.download:
+    wanted = quantisation or card.quantisation
+    if wanted == card.quantisation and card.download:
         return card.download
-    return next((v.bytes for v in card.variants if v.quantisation == quantisation), None)
+    return next((v.bytes for v in card.variants if v.quantisation == wanted), None)
 
 
 def _by_download(card: Card, profile: Profile, load: Load, quantisation: str | None) -> Fit:
