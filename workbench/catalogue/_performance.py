@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from workbench.catalogue._card import Card, Score
+from workbench.catalogue._shipped import shipped
 from workbench.errors import FitError
 from workbench.fit import active_parameter_count, parameter_count
 
@@ -261,8 +262,6 @@ def performance_score(
 
 @lru_cache(maxsize=1)
 def _shipped_standings() -> Standings:
-    from workbench.catalogue._shipped import shipped
-
     return Standings(shipped())
 
 
