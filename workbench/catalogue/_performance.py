@@ -79,7 +79,7 @@ class PerformanceScore:
         """In words: what it was derived from."""
         best = self.results[0]
         who = "own result" if self.own else "published result"
-        more = f" and {len(self.results) - 1} more" if len(self.results) > 1 else ""
+        more = f" and {len(self.results) - 1} more" * (len(self.results) > 1)
         rank = f", rank {best.rank} of {best.of}" if best.of > 1 else ", nothing to rank it with"
         of = f" of {self.measured_on}" if self.measured_on else ""
         return f"{who}{of}: {self.metric} {best.score.value:g} ({self.setting}){rank}{more}"
@@ -208,8 +208,7 @@ class Standings:
         share = _midrank(values, score.value)
         if score.own and count == 1:
             return Evidence(score, 1, 1, score.value / 100, weight / 2)
-        ruled = _quantile(places, share) if places else 0.5
-        place = (1 - _RANK) * ruled + _RANK * share
+        place = (1 - _RANK) * (_quantile(places, share) if places else 0.5) + _RANK * share
         worth = weight * _trust(score) * (count - 1) / (count - 1 + _FEW)
         return Evidence(score, max(1, rank), count, place, worth)
 
