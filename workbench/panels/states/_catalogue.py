@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from workbench.panels.states._jobs import JobsState
 from workbench.panels.states._recommend import RecommendState
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card, Catalogue, Filters, PerformanceScore
+    from workbench.catalogue import Card, Catalogue, Filters, PerformanceScore, Results
     from workbench.jobs import Job
 
 PAGE = 60  # rows at first, and with each "show more"
@@ -64,7 +65,7 @@ class CatalogueState(AskingState):
         self.compare, self.advice = CompareState(source=self), RecommendState(source=self)
         self._seen: object = None  # the engine's models and calibrations that the cards know
         self._live: tuple[Card, ...] = ()
-        self._scores: dict[str, PerformanceScore | None] = {}
+        self._scores: dict[object, PerformanceScore | None] = {}
 
     @default("filters")  # type: ignore[untyped-decorator]
     def _first_filters(self) -> Filters:  # the room is loaded when the panel is opened
@@ -93,8 +94,15 @@ class CatalogueState(AskingState):
         self.profile = await asyncio.to_thread(find_profile, self.wanted)
         self.machines = {name: one.title for name, one in profiles().items()}
         self.catalogue = await asyncio.to_thread(self._gathered)
-        self.notices, self._scores = tuple(self.catalogue.problems), {}
+        self.notices = tuple(self.catalogue.problems)
         await self.look()
+        self._pricing = asyncio.ensure_future(asyncio.to_thread(self._price_all))
+
+    def _price_all(self) -> None:
+        """Price every card in short steps, so that no later search waits for it."""
+        prices = self.catalogue.prices(self.profile)
+        while not prices.complete(0.01):
+            time.sleep(0.02)
 
     def _gathered(self) -> Catalogue:
         """All cards; without an engine, those that need none."""
@@ -114,10 +122,13 @@ class CatalogueState(AskingState):
         catalogue, filters, profile = self.catalogue, self.filters, self.profile
         if catalogue is None:
             return
-        await self.ask(
-            lambda: catalogue.search(filters, profile=profile),
-            lambda found: self.set_trait("results", found),
-        )
+
+        def search() -> Results:
+            found: Results = catalogue.search(filters, profile=profile)
+            _ = found.hits[:PAGE]  # prices them here, not on the loop
+            return found
+
+        await self.ask(search, lambda found: self.set_trait("results", found))
         if self.view != "browse":
             await (self.compare if self.view == "compare" else self.advice).look()
         if self.opened:
@@ -152,8 +163,7 @@ class CatalogueState(AskingState):
         """Ask about this machine or another one: a profile's name, or words like "24 GB GPU"."""
         from workbench.fit import find_profile
 
-        self.other = value == "other"
-        if not self.other:
+        if value != "other":
             try:
                 self.profile = await asyncio.to_thread(find_profile, value)
             except WorkbenchError as error:
@@ -161,6 +171,7 @@ class CatalogueState(AskingState):
                 return
             self.wanted = value
             await self.look()
+        self.other = value == "other"
 
     async def go_online(self) -> None:
         """Ask the Hugging Face Hub for the search field's words, because a button was pressed."""
@@ -186,9 +197,10 @@ class CatalogueState(AskingState):
         """The card's performance score, with what it rests on; remembered, as rows ask often."""
         from workbench.catalogue import performance_score
 
-        if card.name not in self._scores:
-            self._scores[card.name] = performance_score(card) if card.scores else None
-        return self._scores[card.name]
+        key = (card.publisher, card.scores)
+        if key not in self._scores:
+            self._scores[key] = performance_score(card)
+        return self._scores[key]
 
     async def show(self, value: str) -> None:
         """One of the views."""

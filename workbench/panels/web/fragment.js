@@ -237,15 +237,19 @@ function render({ model, el }) {
     const node = event.target.closest("[data-action]");
     if (node && node.matches(FIELDS) && !("live" in node.dataset)) send(node, node.dataset.action);
   };
-  const pending = new Map(); // live field -> timer: what is typed fast is sent once
+  const pending = new Map(); // live field -> whether it changed since it was sent
+  const flush = (node) => {
+    send(node, node.dataset.action);
+    pending.set(node, false);
+    setTimeout(() => {
+      const again = pending.get(node);
+      pending.delete(node);
+      if (again) flush(node);
+    }, 40);
+  };
   const input = (event) => {
     const node = event.target.closest("[data-live]");
-    if (!node || pending.has(node)) return;
-    const later = () => {
-      pending.delete(node);
-      send(node, node.dataset.action);
-    };
-    pending.set(node, setTimeout(later, 25));
+    if (node) pending.has(node) ? pending.set(node, true) : flush(node);
   };
   const keydown = (event) => {
     if (event.isComposing) return;
