@@ -14,6 +14,10 @@ import pytest
 from conftest import EngineProcess, running, wait_until
 from tiny import write_tiny_llama
 
+from workbench import fit
+from workbench.embedded._account import gpu_bytes
+from workbench.gguf import read_header
+
 Row = dict[str, Any]
 LONG = "the cat sat on the mat and " * 200  # more tokens than a batch
 
@@ -186,6 +190,31 @@ def test_speeds_are_told_once_a_minute(start: Callable[..., EngineProcess]) -> N
     assert reading["key"] != writing["key"]
 
 
+def test_speeds_are_predicted_by_a_calibration(
+    start: Callable[..., EngineProcess], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start()
+    monkeypatch.setenv("WORKBENCH_HOME", str(engine.home))
+    costs = {"layer": 1e-5, "token": 1e-4, "read:Q8_0": 1e-10, "compute:Q8_0": 1e-11}
+    facts = {"threads": 2, "best_threads": 2, "bandwidth": 1e10, "costs": costs, "single": {}}
+    fit.save_calibration(facts | {"machine": fit.fingerprint(), "version": "1"})
+    ask(engine, LONG, tokens=300)
+    engine.stop()
+    network = fit.network_of(read_header(file))
+    for quantity in ("prompt_speed", "generation_speed"):
+        (row,) = rows(engine, quantity=quantity)
+        pace = fit.speed(
+            network,
+            fit.Load(**row["load"]),
+            prompt=row["details"]["prompt_tokens"],
+            written=300,
+        )
+        assert pace is not None
+        said = pace.prompt if quantity == "prompt_speed" else pace.generation
+        assert (row["predicted"], row["basis"]) == (said.value, said.basis)
+        assert row["low"] < row["predicted"] < row["high"]
+
+
 def test_short_answers_tell_no_speed(start: Callable[..., EngineProcess]) -> None:
     engine = start()
     ask(engine, "a b c", tokens=31)
@@ -343,3 +372,27 @@ def test_an_engine_ends_in_time_while_the_database_is_locked(
         assert rows(engine, counts=1) == []
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ("77, 300\n1234, 500\n1234, 24\n", 524 * 2**20),
+        ("77, 300\n", None),
+        ("1234, [N/A]\n", None),
+        ("No devices were found\n", None),
+        ("1234\n\xff,,,\n", None),
+        (None, None),
+    ],
+)
+def test_memory_on_cards(
+    says: str | None, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the vendor's tool prints, from a program of its name; and without the tool."""
+    if says is not None:
+        (tmp_path / "said").write_text(says, encoding="latin-1")
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\ncat {tmp_path / 'said'}\n")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin" if says is not None else str(tmp_path))
+    assert gpu_bytes(1234) == expected

@@ -177,7 +177,7 @@ def gpu_bytes(pid: int) -> int | None:
     command = ["nvidia-smi", "--query-compute-apps=pid,used_memory"]
     command.append("--format=csv,noheader,nounits")
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+        told = subprocess.run(command, capture_output=True, timeout=5).stdout.decode("latin-1")
     except (OSError, subprocess.SubprocessError):
         return None
     rows = [row.split(",") for row in told.splitlines()]
