@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaped import architecture
 
@@ -92,6 +92,7 @@ def test_words_name_what_helps() -> None:
     assert any("trained" in warning for warning in beyond.warnings)
 
 
+@settings(deadline=None)
 @given(st.floats(3, 40), st.sampled_from([0.0, 4.0, 8.0, 24.0]), st.sampled_from([1, 4]))
 def test_the_largest_context_fits_and_more_does_not(ram: float, card: float, slots: int) -> None:
     profile = machine(ram, *([card] if card else []))

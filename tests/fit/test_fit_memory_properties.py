@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shaped import architecture, moe, plain, windowed
 
@@ -31,6 +31,7 @@ loads = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(networks, loads)
 def test_the_parts_are_the_whole_and_the_interval_holds_it(network: Network, load: Load) -> None:
     found = memory(network, load)
@@ -43,6 +44,7 @@ def test_the_parts_are_the_whole_and_the_interval_holds_it(network: Network, loa
     assert all(part.bytes > 0 for part in found.parts)
 
 
+@settings(deadline=None)
 @given(networks, loads, st.integers(1, 4096), st.integers(1, 4))
 def test_more_of_anything_takes_no_less(
     network: Network, load: Load, tokens: int, slots: int
@@ -58,6 +60,7 @@ def test_more_of_anything_takes_no_less(
     assert sizes == sorted(sizes, reverse=True)
 
 
+@settings(deadline=None)
 @given(networks, loads)
 def test_layers_move_from_main_memory_to_the_card(network: Network, load: Load) -> None:
     found = [
@@ -165,6 +168,7 @@ KEYS = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
 def test_a_damaged_header_is_refused_or_priced_with_a_number(facts: dict[str, Any]) -> None:
     try:

@@ -13,9 +13,9 @@ buffer by buffer; `docs/fit.md` explains them, `docs/benchmarks/fit.md` has the 
 - Checkpoints: models with windows or recurrent layers keep copies of that part per slot.
 
 The peak is that of a usual use: every slot has had a prompt of half its context, at most 768
-tokens (an embedding model one of all its context). The interval reaches from the first batch up
-to full contexts and a full prompt cache. The half on graphics cards follows llama.cpp's rules
-(the last layers go first, the output matrix last) and was not measured.
+tokens (an embedding model one of all its context). The interval reaches from what is just
+loaded up to full contexts and a full prompt cache. The half on graphics cards follows
+llama.cpp's rules (the last layers go first, the output matrix last) and was not measured.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def memory(network: Network, load: Load) -> Memory:
     ram, gpu = _weights_parts(weights, shape, load, on_gpu)
     cache_ram, cache_gpu = _cache(shape, load, on_gpu)
     ram.append(Part("KV cache", int(cache_ram), "ram"))
-    filled = load.context if load.embedding else min(load.context // 2, _USUAL_PROMPT)
+    filled = load.context if load.embedding else min(-(-load.context // 2), _USUAL_PROMPT)
     usual, least, most = (
-        _compute(shape, weights, load, tokens) for tokens in (filled, 0, load.context)
+        _compute(shape, weights, load, tokens) for tokens in (filled, 1, load.context)
     )
     if on_gpu:
         gpu += [Part("KV cache", int(cache_gpu), "gpu"), Part("compute", most, "gpu")]
@@ -155,8 +155,8 @@ def _weights_parts(
 
 
 def _compute(shape: Architecture, weights: Weights, load: Load, filled: int) -> int:
-    """Bytes that one batch writes when slots hold `filled` tokens; 0 is a whole batch of them."""
-    tokens, width = min(_tokens(load), filled * load.slots or _tokens(load)), shape.width
+    """Bytes that a batch writes when each slot has had a prompt of `filled` tokens."""
+    tokens, width = min(_tokens(load), filled * load.slots), shape.width
     widest = max(6 * width, 5 * width + weights.feed_forward)
     used = shape.experts_used * width
     if shape.experts and 3 * used > 2 * weights.feed_forward:  # does not fit where gates were
