@@ -92,7 +92,9 @@ def _header_of_show(details: ModelDetails, size: int) -> Header:
 
 def _bytes_of(values: list[Any]) -> int:
     """What a list takes in a file: texts with their lengths, numbers of four bytes."""
-    return sum(len(one.encode(errors="replace")) + 8 if isinstance(one, str) else 4 for one in values)
+    return sum(
+        len(one.encode(errors="replace")) + 8 if isinstance(one, str) else 4 for one in values
+    )
 
 
 def _value(value: Any) -> Any:
