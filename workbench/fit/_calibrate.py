@@ -146,7 +146,7 @@ def run_calibration(
         bandwidth, costs, single, _spread(rows), watch.others > _BUSY, watch.seconds,
     )  # fmt: skip
     save_calibration({k: v for k, v in asdict(found).items() if k != "at"})
-    return found
+    return newest_calibration() or found
 
 
 def engine_threads() -> int:
@@ -247,7 +247,7 @@ def _version() -> str:
 
 def _spread(rows: Mapping[str, Mapping[str, Any]]) -> float:
     """How much slower than the quickest the middle of the repeats is, in the middle."""
-    cells = [
-        row[kind] for one in rows.values() for row in one["rows"] for kind in ("read", "write")
-    ]
-    return median(median(repeats) / min(repeats) - 1 for repeats in cells)
+    found: list[float] = []
+    for row in (row for one in rows.values() for row in one["rows"]):
+        found += (median(row[which]) / min(row[which]) - 1 for which in ("read", "write"))
+    return median(found)

@@ -141,11 +141,11 @@ def _single(rows: _Rows, costs: Costs, threads: int) -> tuple[Costs, int]:
     def alone(key: str) -> float:
         return costs.get(key, 0.0) * single.get(key.partition(":")[0], 1.0)
 
-    for which, what in ((WRITE, "read"), (READ, "compute")):
-        key = f"{what}:Q8_0"
-        single[what] = rows.solve("single-Q8_0", which, key, alone) / costs[key]
-    single |= {"cache": single["compute"], "attention": single["compute"]}
-    single["attention-compute"] = single["compute"]
+    for _ in range(2):  # each is needed for the other, a little
+        for which, what in ((READ, "compute"), (WRITE, "read")):
+            key = f"{what}:Q8_0"
+            single[what] = rows.solve("single-Q8_0", which, key, alone) / costs[key]
+            single |= dict.fromkeys(("cache", "attention", "attention-compute"), single["compute"])
     speeds = {1: rows.seconds("single-Q8_0", WRITE), threads: rows.seconds("weights-Q8_0", WRITE)}
     if rows.has("half-Q8_0"):
         speeds[threads // 2] = rows.seconds("half-Q8_0", WRITE)

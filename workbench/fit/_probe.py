@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from workbench.gguf import TensorInfo
 
 TYPES = (
-    "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q5_K", "BF16", "Q5_0", "Q3_K", "Q2_K", "MXFP4", "IQ4_NL"
+    "Q8_0", "Q4_K", "F16", "Q4_0", "Q6_K", "Q5_K", "BF16", "Q5_0", "Q3_K", "Q2_K", "MXFP4", "IQ4_NL"
 )  # fmt: skip
 _SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.0, "typical_p": 1.0}
+_NEEDED = 5  # types that are measured however long it takes
+_PATIENCE = 45.0  # seconds after which the others are left out
 _READ_SECONDS, _WRITE_SECONDS, _MOST = 0.7, 0.4, 6
 
 
@@ -55,31 +57,31 @@ class Probe:
 
 
 def probes(scale: float, threads: int) -> Iterator[Probe]:
-    """What is measured, cheap and important things first. `scale` shrinks layers and prompts."""
+    """What is measured; weight types that are rarer come last. `scale` below 1 measures less."""
     prompt = max(16, int(512 * scale))
-    wide = Probe("", "Q8_0", 2, 2048, 5632, 32, 8, prompts=(prompt,), written=16)
-    if scale < 1:
-        wide = replace(wide, width=512, inner=1024, heads=8)
     for many in dict.fromkeys((1, threads)):
         yield Probe(f"shallow-{many}", threads=many)
         yield Probe(f"deep-{many}", layers=26, threads=many)
-    yield Probe("vocabulary", vocabulary=max(1024, int(65536 * scale)), threads=1)
-    for kind in TYPES if scale >= 1 else TYPES[:3]:
-        yield replace(wide, name=f"weights-{kind}", kind=kind)
+    yield Probe("vocabulary", "Q8_0", vocabulary=max(1024, int(65536 * scale)), threads=1)
+    long = (prompt, 4 * prompt)
+    narrow = Probe("attention-f16", "Q8_0", 3, 512, 512, 32, 8, prompts=long, written=16)
+    yield narrow
+    yield replace(narrow, name="attention-q8_0", cache_type="q8_0")
+    yield replace(narrow, name="attention-wide", kv_heads=32)
+    wide = Probe("", "Q8_0", 2, 2048, 5632, 32, 8, prompts=(prompt,), written=16)
+    if scale < 1:
+        wide = replace(wide, width=512, inner=1024, heads=8)
+    yield replace(wide, name="weights-Q8_0")
     if threads > 1:
         yield replace(wide, name="single-Q8_0", threads=1)
     if threads > 3:
         yield replace(wide, name="half-Q8_0", threads=threads // 2)
     mixed = replace(wide, width=wide.width // 2, inner=768, heads=16, kv_heads=4)
-    for kind in ("Q8_0", "Q4_K") if scale >= 1 else ("Q8_0",):
-        yield replace(mixed, name=f"experts-{kind}", kind=kind, experts=32, used=4)
-    long = (prompt, 4 * prompt)
-    for cache in ("f16", "q8_0"):
-        yield Probe(
-            f"attention-{cache}", "Q8_0", 3, 512, 512, 32, 8, cache_type=cache, prompts=long,
-            written=16,
-        )  # fmt: skip
-    yield Probe("attention-wide", "Q8_0", 3, 512, 512, 32, 32, prompts=long, written=16)
+    yield replace(mixed, name="experts-Q8_0", experts=32, used=4)
+    if scale >= 1:
+        yield replace(mixed, name="experts-Q4_K", kind="Q4_K", experts=32, used=4)
+    for kind in TYPES[1:] if scale >= 1 else TYPES[1:3]:
+        yield replace(wide, name=f"weights-{kind}", kind=kind)
 
 
 def network_of_probe(probe: Probe) -> Network:
@@ -250,7 +252,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever native code prints belongs in the log
     asked = json.loads(sys.stdin.readline())
+    start = time.perf_counter()
     for probe in probes(asked["scale"], asked["threads"]):
+        if time.perf_counter() - start > _PATIENCE and probe.kind in TYPES[_NEEDED:]:
+            continue
         try:
             answer = measure(probe, Path(asked["folder"]), asked["threads"])
         except Exception as error:  # one type that this build lacks is no reason to stop

@@ -33,13 +33,13 @@ _DATA: Mapping[str, Any] = json.loads(
 _CARDS, _CHIPS = _DATA["cards"], _DATA["chips"]
 _COUNTS = {"a": 1, "one": 1, "two": 2, "dual": 2, "pair": 2, "three": 3, "four": 4, "eight": 8}
 _FILLERS = """
-an the of with and plus vram ram memory main unified geforce nvidia amd radeon apple tesla intel
+an the of with and plus memory main unified geforce nvidia amd radeon apple tesla intel
 graphics machine computer box only no mac macbook imac studio mini pro air chip them
 """
 _KINDS = {
     "gpu": "gpu", "gpus": "gpu", "card": "gpu", "cards": "gpu", "vram": "gpu",
     "laptop": "laptop", "notebook": "laptop", "cpu": "desktop", "desktop": "desktop",
-    "pc": "desktop", "workstation": "desktop", "server": "server",
+    "ram": "desktop", "pc": "desktop", "workstation": "desktop", "server": "server",
 }  # fmt: skip
 _LARGEST = 1 << 16  # GiB
 
@@ -128,9 +128,10 @@ def find_profile(text: str) -> Profile:
     if plain in {"this", "here", "this machine", "local"}:
         return this_machine()
     known = profiles()
-    for name, profile in known.items():
-        if plain in {_plain(name), _plain(profile.title)}:
-            return profile
+    named = {_plain(one.title): one for one in known.values()}
+    named |= {_plain(name): one for name, one in known.items()}
+    if plain in named:
+        return named[plain]
     with suppress(ValueError):
         if re.search(r"(?<!\w)-\s*[\d.]", text):
             raise ValueError("a negative size")
@@ -154,6 +155,8 @@ def _understood(text: str, known: Mapping[str, Profile]) -> Profile:
     aliases = {alias: n for n, facts in _CARDS.items() for alias in _aliases(n, facts)}
     card, text = (None, text) if chip else _taken(text, aliases)
     sizes = [float(size) for size in re.findall(r"\b(\d+(?:\.\d+)?) ?g(?:i?b)?\b", text)]
+    if re.search(r"\dg?i?b? ?(?:g(?:i?b)? )?(?:of )?(?:ram|main)\b.*\d", text):
+        sizes.reverse()  # the main memory was named first
     words = re.sub(r"\b\d+(?:\.\d+)? ?g(?:i?b)?\b", " ", text).split()
     counts = [_COUNTS[w] if w in _COUNTS else int(w[5:]) for w in words if _is_count(w)]
     kinds = [_KINDS[word] for word in words if word in _KINDS]
@@ -198,7 +201,7 @@ def _is_count(word: str) -> bool:
 def _by_size(
     sizes: list[float], count: int, kinds: list[str], known: Mapping[str, Profile]
 ) -> Profile:
-    kind = kinds[0] if kinds else ("gpu" if count > 1 else "")
+    kind = "gpu" if "gpu" in kinds or (not kinds and count > 1) else kinds[0] if kinds else ""
     if not sizes or not kind:
         raise ValueError("no size, or of what?")
     size = sizes[0]
