@@ -141,7 +141,7 @@ def test_an_installation_is_stopped_and_goes_on(models: Watched, place: Place) -
     place.registry.pause = 0.02
     open_card(page, place.large)
     page.get_by_role("button", name=re.compile("^Install ·")).click()
-    bar = card(page, "Model").get_by_role("progressbar")
+    bar = card(page, "Model card").get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", re.compile(r"[1-9]"), timeout=90_000)
     page.get_by_role("button", name="Stop", exact=True).click()
     again = page.get_by_role("button", name=re.compile("^Go on installing"))
@@ -220,7 +220,7 @@ def test_another_machine_is_asked_about_in_words(models: Watched) -> None:
     expect(field).to_be_focused()
     field.fill("no machine at all")
     field.press("Tab")
-    expect(card(page, "Models").get_by_role("alert").last).to_be_visible()
+    expect(card(page, "View and machine").get_by_role("alert")).to_be_visible()
     field.fill("2x24GB")
     field.press("Tab")
     expect(field).to_have_count(0)
@@ -257,7 +257,7 @@ def test_code_is_shown_for_every_step(models: Watched) -> None:
     page.get_by_role("button", name="Compare qwen2.5-coder:1.5b", exact=True).click()
     row(page, "qwen2.5-coder:1.5b").click()
     check_code(card(page, "Fit"), "fit_card(catalogue.get('qwen2.5-coder:1.5b')")
-    check_code(card(page, "Model"), "workbench.catalogue:install")
+    check_code(card(page, "Model card"), "workbench.catalogue:install")
     page.get_by_role("tab", name="Compare", exact=True).click()
     check_code(card(page, "Comparison"), "compare(catalogue, ['qwen2.5-coder:1.5b']")
     page.get_by_role("tab", name="Recommend", exact=True).click()
@@ -300,7 +300,7 @@ def test_nothing_found_says_what_to_do(models: Watched) -> None:
 def test_what_cards_say_is_inert_and_bad_files_are_told_of(models: Watched, place: Place) -> None:
     page = models.page
     page.get_by_text("could not be read or reached").click()
-    expect(card(page, "Models").last).to_contain_text("broken.json")
+    expect(card(page, "View and machine")).to_contain_text("broken.json")
     open_card(page, place.small)
     expect(card(page, "Facts")).to_contain_text("<img src=x")
     page.wait_for_timeout(300)

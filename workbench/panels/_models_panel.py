@@ -7,10 +7,10 @@ cards instead of those that the workbench knows; `models.state.results` has what
 from __future__ import annotations
 
 import ipywidgets
+from traitlets import dlink
 
 from workbench.panels._base import Panel
 from workbench.panels._chart import Chart
-from workbench.panels._fragment import Part
 from workbench.panels.states import CatalogueState
 
 _WHERE = "view opened catalogue"
@@ -35,26 +35,14 @@ class Models(Panel):
             ("catalogue_facts", f"{_WHERE} jobs.jobs fit.answer"),
             ("catalogue_recommend", f"{_WHERE} advice.found advice.problem {_TRAY}"),
             ("catalogue_compare", f"{_WHERE} compare.comparison compare.plot compare.saved"),
+            ("catalogue_tray", f"{_WHERE} {_TRAY}"),
         ),
     )
-    _chart: Chart | None = None
 
     def _draw_columns(self) -> ipywidgets.Box:
         box = super()._draw_columns()
-        place = ipywidgets.Box()
-        place.add_class("wb-plots")
-        tray = Part("catalogue_tray", self.state, f"{_WHERE} {_TRAY}")
-        self.parts += (tray,)
-        box.children[0].children += (place, tray)
-        self.state.observe(lambda _change: self._plot(place), ["view", "opened"])
-        self.state.compare.observe(lambda _change: self._plot(place), ["figure"])
+        chart = Chart()  # the page hides it beside everything but a comparison
+        dlink((self.state.compare, "figure"), (chart, "figure"))
+        *parts, tray = box.children[0].children
+        box.children[0].children = (*parts, chart, tray)
         return box
-
-    def _plot(self, place: ipywidgets.Box) -> None:
-        """The chart, made when the first one is asked for."""
-        figure = self.state.compare.figure
-        shown = figure and self.state.view == "compare" and not self.state.opened
-        if shown:
-            self._chart = self._chart or Chart()
-            self._chart.figure = figure
-        place.children = (self._chart,) if shown else ()

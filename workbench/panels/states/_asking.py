@@ -1,8 +1,8 @@
 """States whose answers take a moment: worked out in a thread, and only the newest question waits.
 
-While a slider is dragged or a word is typed, questions come faster than answers. What is asked
-while a thread is busy replaces what was waiting, so that the last question always gets its answer
-and never stands behind a queue of old ones.
+While a slider is dragged or a word is typed, questions come faster than answers. Of what
+is asked while a thread is busy only the last is answered, so that it never stands behind a queue
+of old questions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from traitlets import Unicode
+from traitlets import Instance, Unicode
 
 from workbench.errors import WorkbenchError
 from workbench.panels.states._state import State
@@ -21,18 +21,14 @@ class AskingState(State):
     """`problem` says why the last question could not be answered."""
 
     problem = Unicode("")
-    _waiting: tuple[Callable[[], Any], Callable[[Any], None]] | None = None
-    _busy = False
+    _turn = Instance(asyncio.Lock, ())
+    _newest: object = None
 
     async def ask(self, work: Callable[[], Any], use: Callable[[Any], None]) -> None:
         """`use(work())` with `work` in a thread, unless something newer is asked meanwhile."""
-        self._waiting = (work, use)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._waiting is not None:
-                (work, use), self._waiting = self._waiting, None
+        self._newest = asked = object()
+        async with self._turn:
+            if asked is self._newest:
                 try:
                     answer = await asyncio.to_thread(work)
                 except WorkbenchError as error:
@@ -40,5 +36,3 @@ class AskingState(State):
                 else:
                     self.problem = ""
                     use(answer)
-        finally:
-            self._busy = False

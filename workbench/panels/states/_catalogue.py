@@ -26,18 +26,18 @@ from workbench.panels.states._jobs import JobsState
 from workbench.panels.states._recommend import RecommendState
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card, Catalogue, Filters, PerformanceScore, Results
+    from workbench.cards import Card
+    from workbench.catalogue import Catalogue, Filters, PerformanceScore, Results
     from workbench.jobs import Job
 
 PAGE = 60  # rows at first, and with each "show more"
 NUMBERS = frozenset({"min_context", "max_parameters", "max_memory", "min_performance"})
-INSTALL = "workbench.catalogue:install"
 
 
 class CatalogueState(AskingState):
     """`results` are of `filters` on `profile`; `cards` replace the ones that would be gathered."""
 
-    actions = frozenset({"change", "sort", "clear", "more", "machine", "go_online"}) | frozenset(
+    actions = frozenset({"change", "clear", "more", "machine", "go_online"}) | frozenset(
         {"show", "open_card", "leave", "install", "play"}
     )
     engine = Instance(EngineState, ())
@@ -106,7 +106,8 @@ class CatalogueState(AskingState):
 
     def _gathered(self) -> Catalogue:
         """All cards; without an engine, those that need none."""
-        from workbench.catalogue import Catalogue, gather, merge
+        from workbench.cards import merge
+        from workbench.catalogue import Catalogue, gather
         from workbench.engines import connect
 
         engine = None
@@ -134,18 +135,17 @@ class CatalogueState(AskingState):
         if self.opened:
             await self.fit.about(self.card, profile)
 
-    async def change(self, name: str, value: str) -> None:
-        """One of the filters; empty takes it back. Nonsense is told in `problem`."""
+    async def change(self, name: str, value: str, down: str = "") -> None:
+        """One of the filters; empty takes it back. Nonsense is told in `problem`.
+
+        For what is sorted by, `down` is yes or no, else as that column likes it.
+        """
         plain = getattr(type(self.filters)(), name)
         wanted: Any = value == "yes" if isinstance(plain, bool) else value or plain
         if name in NUMBERS and value:
             wanted = float(value) if value.replace(".", "", 1).isdecimal() else math.nan
-        await self._ask(replace(self.filters, **{name: wanted}))
-
-    async def sort(self, value: str, down: str = "") -> None:
-        """By this column; `down` is yes or no, else as the column likes it."""
-        descending = {"yes": True, "no": False}.get(down)
-        await self._ask(replace(self.filters, sort=value, descending=descending))
+        order = {"descending": {"yes": True, "no": False}.get(down)} if name == "sort" else {}
+        await self._ask(replace(self.filters, **{name: wanted}, **order))
 
     async def clear(self) -> None:
         """All models again."""
@@ -163,28 +163,23 @@ class CatalogueState(AskingState):
         """Ask about this machine or another one: a profile's name, or words like "24 GB GPU"."""
         from workbench.fit import find_profile
 
-        if value != "other":
-            try:
-                self.profile = await asyncio.to_thread(find_profile, value)
-            except WorkbenchError as error:
-                self.problem = str(error)
-                return
-            self.wanted = value
+        if value == "other":
+            self.other = True
+            return
+        await self.ask(lambda: find_profile(value), lambda found: self.set_trait("profile", found))
+        if not self.problem:
+            self.wanted, self.other = value, False
             await self.look()
-        self.other = value == "other"
 
     async def go_online(self) -> None:
         """Ask the Hugging Face Hub for the search field's words, because a button was pressed."""
-        from workbench.catalogue import hub_search
+        from workbench.cards import hub_search
 
         self.asking = True
-        try:
-            found = await asyncio.to_thread(hub_search, self.filters.text)
-            self._live = tuple(found.cards)
-            await self._gather()
-            self.notices += tuple(found.problems)
-        finally:
-            self.asking = False
+        found = await asyncio.to_thread(hub_search, self.filters.text)
+        self.asking, self._live = False, tuple(found.cards)
+        await self._gather()
+        self.notices += tuple(found.problems)
 
     @property
     def card(self) -> Card | None:
@@ -229,7 +224,8 @@ class CatalogueState(AskingState):
         if job is None or job.state == "done":
             given = {"name": name, "url": self.engine.url or None}
             words = {"title": f"Install {name}", "kind": "install"}
-            await asyncio.to_thread(lambda: jobs.submit(INSTALL, given, **words))
+            target = "workbench.catalogue:install"
+            await asyncio.to_thread(lambda: jobs.submit(target, given, **words))
             await self.jobs.refresh()
         elif job.ended:
             await self.jobs.resume(job.id)

@@ -45,12 +45,10 @@ class CompareState(AskingState):
         """Compare what is in the tray, and draw the plot that is shown."""
         from workbench import catalogue as room
 
-        catalogue, profile, names, plot = (
-            self.source.catalogue, self.source.profile, self.names, self.plot
-        )  # fmt: skip
+        about, plot = (self.source.catalogue, self.names, self.source.profile), self.plot
 
         def work() -> Any:
-            found = room.compare(catalogue, names, profile) if names else None
+            found = room.compare(*about) if about[1] else None
             return found, room.plot(found, plot).to_json() if found and plot else ""
 
         await self.ask(work, self._use)

@@ -17,11 +17,9 @@ from workbench.panels.states._asking import AskingState
 from workbench.panels.states._jobs import JobsState
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card
+    from workbench.cards import Card
     from workbench.fit import ErrorRow, Fit, Load, Network, Profile
-    from workbench.jobs import Job
 
-CALIBRATE = "workbench.fit:calibrate"
 CONTEXTS = tuple(2**power for power in range(9, 21))
 
 
@@ -84,15 +82,10 @@ class FitState(AskingState):
         """Measure this machine, as a job."""
         from workbench import jobs
 
-        if self.calibrating is None or self.calibrating.ended:
-            title = "Calibrate this machine"
-            await asyncio.to_thread(lambda: jobs.submit(CALIBRATE, title=title, kind="calibrate"))
+        if not any(job.kind == "calibrate" and not job.ended for job in self.jobs.jobs):
+            words = {"title": "Calibrate this machine", "kind": "calibrate"}
+            await asyncio.to_thread(lambda: jobs.submit("workbench.fit:calibrate", {}, **words))
             await self.jobs.refresh()
-
-    @property
-    def calibrating(self) -> Job | None:
-        """The newest calibration."""
-        return next((job for job in self.jobs.jobs if job.kind == "calibrate"), None)
 
 
 def _answer(card: Card, profile: Profile, load: Load, mix: str, by_hand: bool) -> Answer:
@@ -105,7 +98,13 @@ def _answer(card: Card, profile: Profile, load: Load, mix: str, by_hand: bool) -
     if network is None:
         return Answer(found, mix or card.quantisation or "", {})
     if by_hand:
-        found = _by_hand(network, load, profile, found)
+        taken = fit.memory(network, load)
+        beside = sum(gpu.memory for gpu in profile.gpus) - (taken.gpu.value if taken.gpu else 0)
+        room = int(min(profile.memory - taken.ram.value, beside))
+        places = {0: "ram", network.architecture.layers + 1: "gpu"}
+        verdict = "no" if room < 0 else places.get(load.gpu_layers, "split")
+        speed = fit.profile_speed(network, load, profile)
+        found = fit.Fit(verdict, taken, speed, load, room, None)
     here = fit.errors() if profile.name == "this" else ()
     return Answer(
         found,
@@ -117,20 +116,6 @@ def _answer(card: Card, profile: Profile, load: Load, mix: str, by_hand: bool) -
     )
 
 
-def _by_hand(network: Network, load: Load, profile: Profile, found: Fit) -> Fit:
-    """The fit with as many layers on the card as were chosen."""
-    from workbench.fit import memory, profile_speed
-
-    taken = memory(network, load)
-    cards = sum(gpu.memory for gpu in profile.gpus)
-    room = min(profile.memory - taken.ram.value, cards - (taken.gpu.value if taken.gpu else 0))
-    verdict = "no" if room < 0 else "split" if load.gpu_layers else "ram"
-    speed = profile_speed(network, load, profile)
-    return replace(
-        found, verdict=verdict, memory=taken, speed=speed, load=load, headroom=int(room), reasons=()
-    )
-
-
 def _choices(card: Card, network: Network, profile: Profile) -> dict[str, tuple[Any, ...]]:
     """What each slider reaches; quantisations are those that can be had, small ones first."""
     from workbench.catalogue import network_for
@@ -138,13 +123,11 @@ def _choices(card: Card, network: Network, profile: Profile) -> dict[str, tuple[
 
     longest = card.context or network.architecture.context or CONTEXTS[-1]
     layers = network.architecture.layers + 1 if profile.gpus else 0
-    sizes = {network.quantisation: sum(tensor.bytes for tensor in network.tensors)}
-    for one in card.variants:
-        other = network_for(card, one.quantisation)
-        if other is not None:
-            sizes[one.quantisation] = sum(tensor.bytes for tensor in other.tensors)
+    mixes = [one.quantisation for one in card.variants]
+    known = {name: network_for(card, name) for name in mixes} | {network.quantisation: network}
+    sizes = {name: sum(t.bytes for t in one.tensors) for name, one in known.items() if one}
     return {
-        "quantisation": tuple(sorted(sizes, key=lambda name: sizes[name])),
+        "quantisation": tuple(sorted(sizes, key=sizes.__getitem__)),
         "context": (*(size for size in CONTEXTS if size < longest), longest),
         "slots": (1, 2, 3, 4, 6, 8, 12, 16),
         "cache_type": CACHE_TYPES,

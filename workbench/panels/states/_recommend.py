@@ -26,7 +26,7 @@ class RecommendState(AskingState):
 
     async def look(self) -> None:
         """Ask again."""
-        from workbench.catalogue import recommend, tasks
+        from workbench.advice import recommend, tasks
 
         self.tasks = tuple(tasks().values())
         catalogue, profile = self.source.catalogue, self.source.profile

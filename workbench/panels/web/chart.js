@@ -61,7 +61,7 @@ function themed(figure, el) {
 }
 
 function render({ model, el }) {
-  el.classList.add("wb-plot");
+  el.classList.add("wb-plot", "wb-card");
   const note = document.createElement("p");
   note.className = "wb-muted";
   note.textContent = "Loading the plots …";
@@ -70,7 +70,8 @@ function render({ model, el }) {
   el.append(place);
   let plotly = null;
   const draw = async () => {
-    if (!model.get("figure")) return;
+    el.hidden = !model.get("figure");
+    if (el.hidden) return;
     try {
       plotly = await library(model);
       const figure = JSON.parse(model.get("figure"));
