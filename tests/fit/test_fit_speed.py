@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.errors import FitError
 from workbench.fit import (
     PROFILES,
     Architecture,
@@ -111,9 +113,32 @@ def test_a_window_caps_what_is_read_of_the_cache() -> None:
         assert slower == pytest.approx(19000 * layers * per_token, rel=1e-6)
 
 
-def test_nothing_is_told_without_a_calibration_or_of_encoders() -> None:
+def test_nothing_is_told_without_a_calibration() -> None:
     assert speed(network(), Load()) is None
-    assert speed(network(replace(LLAMA, causal=False)), Load(), HERE) is None
+
+
+def test_an_encoder_reads_all_tokens_in_all_layers_and_writes_nothing() -> None:
+    shape = replace(
+        LLAMA, name="bert", kv_heads=(0,) * LAYERS, causal=False, tied=True, context=512,
+        extras={"types": 2, "positions": 512},
+    )  # fmt: skip
+    found = speed(network(shape), Load(context=640, batch=640), HERE)
+    weights = LAYERS * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
+    expected = 512 * 2 * weights * 1e-11 + LAYERS * 2e-5 + 5e-5
+    expected += 2 * 512 * 512 * LAYERS * HEADS * 2 * HEAD * 1e-11
+    assert found is not None
+    assert found.prompt.value == pytest.approx(512 / expected)
+    assert found.generation == found.prompt and "only reads" in found.prompt.basis
+
+
+@pytest.mark.parametrize(
+    "rubbish", [{"context": 0}, {"batch": -1}, {"batch": 0}, {"cache_type": "f8"}, {"slots": 0}]
+)
+def test_loads_that_cannot_be_are_refused(rubbish: dict[str, Any]) -> None:
+    with pytest.raises(FitError):
+        speed(network(), Load(**rubbish), HERE)
+    with pytest.raises(FitError):
+        profile_speed(network(), Load(**rubbish), PROFILES["gpu-24gb"])
 
 
 def test_types_that_were_not_measured_are_named_and_less_sure() -> None:

@@ -8,7 +8,7 @@ published llama-bench results reached, of bandwidth: Apple M1 Max 0.57, M2 Pro 0
 here) thousand million operations per second.
 
 Not modelled: LoRA adapters, speculative decoding, several answers at once, images, traffic
-between cards, encoders (None).
+between cards.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ def speed(
     """Tokens per second of one answer on this machine's processors.
 
     For a prompt of 512 tokens and 128 written behind it (less where the context is shorter),
-    with the newest calibration where none is given. None without one, and for encoders.
+    with the newest calibration where none is given. None without one. An encoder writes nothing:
+    both are its reading then, and say so.
     """
     calibration = calibration or newest_calibration()
-    if calibration is None or not network.architecture.causal:
+    if calibration is None:
         return None
     prompt, written = _lengths(load, prompt, written)
     reading, writing = work(network, load, prompt, written)
     per_token = seconds(writing, calibration, load.threads)
-    in_all = max(seconds(reading, calibration, load.threads), per_token)
+    in_all = seconds(reading, calibration, load.threads)
+    in_all = max(in_all, per_token) if network.architecture.causal else in_all
     strange = {key.partition(":")[2] for key in (*reading, *writing) if not calibration.knows(key)}
     half = _MODEL_ERROR + 2 * calibration.spread
     half = half * (2 if calibration.busy else 1) + 0.2 * bool(strange)
     basis = f"calibration of {calibration.at[:10]}"
     basis += ", made while other programs ran" * calibration.busy
     basis += f", {', '.join(sorted(strange))} not measured" if strange else ""
-    return Speed(
-        _estimate(prompt / in_all, half, half, basis), _estimate(1 / per_token, half, half, basis)
-    )
+    return _told(network, prompt / in_all, 1 / per_token, (half, half), (half, half), basis)
 
 
 def _lengths(load: Load, prompt: int, written: int) -> tuple[int, int]:
@@ -68,20 +68,33 @@ def _lengths(load: Load, prompt: int, written: int) -> tuple[int, int]:
     return prompt, max(1, min(written, load.context - prompt))
 
 
-def _estimate(value: float, down: float, up: float, basis: str) -> Estimate:
-    return Estimate(value, value * math.exp(-down), value * math.exp(up), basis)
+def _told(
+    network: Network,
+    reads: float,
+    writes: float,
+    of_reading: tuple[float, float],
+    of_writing: tuple[float, float],
+    basis: str,
+) -> Speed:
+    """Both speeds with their intervals, given as halves of logarithms."""
+    if not network.architecture.causal:
+        basis = f"an encoder only reads; {basis}"
+        writes, of_writing = reads, of_reading
+    estimates = (
+        Estimate(value, value * math.exp(-down), value * math.exp(up), basis)
+        for value, (down, up) in ((reads, of_reading), (writes, of_writing))
+    )
+    return Speed(*estimates)
 
 
 def profile_speed(network: Network, load: Load, profile: Profile) -> Speed | None:
     """Tokens per second on a profile: measured for "this" one, from data sheets for the others.
 
     `load.gpu_layers` layers are on its cards (Apple's processors and cards read the same
-    memory). None for encoders, and where a rate that is needed is not known.
+    memory). None where a rate that is needed is not known.
     """
     if profile.name == "this" and not load.gpu_layers:
         return speed(network, load)
-    if not network.architecture.causal:
-        return None
     prompt, written = _lengths(load, PROMPT, WRITTEN)
     reading, writing = work(network, load, prompt, written)
     share = _on_gpu(network, load) if profile.gpus else 0.0
@@ -102,9 +115,7 @@ def profile_speed(network: Network, load: Load, profile: Profile) -> Speed | Non
         once = batches * fixed + all_read / device.bandwidth
         in_all += part * (computed / device.compute + once)
     basis = f"data-sheet rates of {profile.title}, not measured"
-    return Speed(
-        _estimate(prompt / in_all, 0.9, 0.7, basis), _estimate(1 / per_token, 0.6, 0.5, basis)
-    )
+    return _told(network, prompt / in_all, 1 / per_token, (0.9, 0.7), (0.6, 0.5), basis)
 
 
 class _Device(NamedTuple):

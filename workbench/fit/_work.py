@@ -8,7 +8,8 @@
 All weights are read for a token except the embeddings, which are looked up (tied ones are read
 as the output matrix), and of experts those that are used. A sliding window caps the keys that a
 layer reads. The last layer's feed-forward part and the output matrix see a prompt's last token
-only, as llama.cpp computes it. Amounts are linear, so the same list with one unknown cost gives
+only, as llama.cpp computes it; an encoder needs all tokens everywhere. Not counted: layers that
+read another layer's keys. Amounts are linear, so the same list with one unknown cost gives
 that cost from a measurement (`_derive`).
 """
 
@@ -19,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from workbench.fit._memory import _check as check_load
 from workbench.fit._records import Load, Network
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ def work(
 ) -> tuple[Amounts, Amounts]:
     """The amounts of reading a prompt of so many tokens, and of writing one token behind it.
 
-    Writing is told for the middle of the answer.
+    Writing is told for the middle of the answer. FitError for a load that cannot be.
     """
+    check_load(load)
     reading, writing = Sums(float), Sums(float)
     batches = -(-prompt // load.batch)
     for tensor in network.tensors:
@@ -61,14 +64,15 @@ def _add_weights(
     name = tensor.name
     if len(tensor.shape) < 2:
         return
-    output = name.startswith("output.") or (shape.tied and name.startswith("token_embd."))
+    output = name.startswith("output.") or (name.startswith("token_embd.") and shape.tied)
+    output = output and shape.causal
     if name.startswith(_LOOKED_UP) and not output:
         return
     operations = 2.0 * math.prod(tensor.shape)
     if "_exps." in name and shape.experts:
         share = shape.experts_used / shape.experts
         writing[f"experts-read:{tensor.type}"] += tensor.bytes * share
-        if _is_last(name, shape.layers):
+        if _is_last(network, name):
             reading[f"experts-read:{tensor.type}"] += tensor.bytes * share
             return
         seen = 1 - (1 - share) ** min(prompt, 512)  # of the experts, by one batch
@@ -76,15 +80,16 @@ def _add_weights(
         reading[f"experts-compute:{tensor.type}"] += operations * share * prompt
         return
     writing[f"read:{tensor.type}"] += tensor.bytes
-    if output or _is_last(name, shape.layers):
+    if output or _is_last(network, name):
         reading[f"read:{tensor.type}"] += tensor.bytes
     else:
         reading[f"compute:{tensor.type}"] += operations * prompt
 
 
-def _is_last(name: str, layers: int) -> bool:
-    """Whether only a prompt's last token passes this tensor."""
-    return name.startswith(f"blk.{layers - 1}.ffn_")
+def _is_last(network: Network, name: str) -> bool:
+    """Whether only a prompt's last token passes this tensor. An encoder needs all of them."""
+    shape = network.architecture
+    return shape.causal and name.startswith(f"blk.{shape.layers - 1}.ffn_")
 
 
 def _add_attention(
@@ -95,23 +100,21 @@ def _add_attention(
     reading: Sums,
     writing: Sums,
 ) -> None:
-    shape, kind = network.architecture, load.cache_type
+    shape, kind = network.architecture, load.cache_type if network.architecture.causal else "f16"
     batch = min(load.batch, prompt)
     for heads, key, value, window in zip(
         shape.kv_heads, shape.key_size, shape.value_size, shape.windows, strict=True
     ):
-        if not heads:
+        if not heads and shape.causal:
             continue
-        seen = depth if window is None else min(depth, window)
         span = prompt if window is None else min(prompt, window)
-        pairs = (
-            prompt * (span + batch) / 2
-            if window is None or window >= prompt
-            else (prompt * min(span + batch / 2, prompt))
-        )
+        pairs = prompt * (span + batch) / 2  # a batch sees itself and what is before it
+        if window is not None and window < prompt:
+            pairs = prompt * min(span + batch / 2, prompt)
+        reading[f"attention-compute:{kind}"] += 2.0 * pairs * shape.heads * (key + value)
+        seen = depth if window is None else min(depth, window)
         writing[f"cache:{kind}"] += seen * heads * (key + value) * _CACHE_BYTES[kind]
         writing["attention"] += 2.0 * seen * shape.heads * (key + value)
-        reading[f"attention-compute:{kind}"] += 2.0 * pairs * shape.heads * (key + value)
     if shape.state_bytes:
         writing["state"] += 2.0 * shape.state_bytes
         reading["state"] += 2.0 * shape.state_bytes * prompt / 8
