@@ -205,13 +205,15 @@ def _checkpoint(shape: Architecture, load: Load, tokens: int) -> float:
 
 
 def _checkpoints(shape: Architecture, load: Load, filled: int) -> int:
-    """Copies of all slots after a prompt: one a batch before its end, one at it, some before."""
+    """Copies of all slots after a prompt: one a batch before its end, one at it, some before;
+    where slots share batches, about one more for each second slot."""
     if load.embedding or not shape.causal:
         return 0
     before = max(0, filled - load.batch)
     copies = _checkpoint(shape, load, filled) + _checkpoint(shape, load, before)
     copies += before // _CHECKPOINT_STEP * _checkpoint(shape, load, before)
-    return int(copies * load.slots)
+    shared = _checkpoint(shape, load, filled) * (load.slots - 1) / 2  # batches that slots share
+    return int(copies * load.slots + shared)
 
 
 def _growth(shape: Architecture, load: Load) -> float:
