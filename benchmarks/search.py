@@ -26,7 +26,8 @@ from pathlib import Path
 
 from rapidfuzz import fuzz, process, utils
 
-from workbench.catalogue import Card, Catalogue, Filters, shipped
+from workbench.cards import Card, shipped
+from workbench.catalogue import Catalogue, Filters
 from workbench.fit import Load, Profile
 
 COUNT, BUDGET, ROUNDS = 10_000, 20.0, 3

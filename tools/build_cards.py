@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue._facts import architecture_of
+from workbench.cards._facts import architecture_of
 from workbench.errors import FitError
 from workbench.fit import active_parameter_count, computed_network, parameter_count
 

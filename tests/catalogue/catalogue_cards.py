@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from workbench.catalogue import Card
+from workbench.cards import Card
 
 LLAMA = Card(
     "llama3.1:8b",
@@ -77,7 +78,8 @@ class HubServer:
         query = request.query_params
         self.asked.append({key: query.getlist(key) for key in query})
         self.tokens.append(request.headers.get("authorization", ""))
-        return JSONResponse(self.items)
+        # not JSONResponse: a hostile hub writes Infinity as well
+        return Response(json.dumps(self.items), media_type="application/json")
 
 
 def repository(name: str = "someone/Tiny-1B-GGUF", **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from workbench.catalogue import Card, Score, Variant
+from workbench.cards import Card, Score, Variant
 from workbench.fit import Architecture, Profile, ProfileGpu
 
 GB = 10**9

@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 from tiny import write_tiny_llama
 
-from workbench.catalogue import Card, Catalogue, _disk, gather, network_for, on_disk
+from workbench.cards import Card, _disk, on_disk
+from workbench.catalogue import Catalogue, gather, network_for
 from workbench.fit import Load, memory
 
 CONFIG = {

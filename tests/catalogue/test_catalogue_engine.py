@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from engines.scripted import ScriptedServer, answer
 
-from workbench.catalogue import Filters, gather, installed, network_for
+from workbench.cards import installed
+from workbench.catalogue import Filters, gather, network_for
 from workbench.engines import Engine
 from workbench.errors import EngineError
 from workbench.fit import Load, memory

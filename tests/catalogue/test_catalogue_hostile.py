@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from library.library_tools import serving
 
-from workbench.catalogue import Catalogue, Filters, hub_search, installed, network_for
+from workbench.cards import hub_search, installed
+from workbench.catalogue import Catalogue, Filters, network_for
 from workbench.engines import Engine
 from workbench.fit import Profile
 

@@ -16,17 +16,8 @@ from library.library_tools import serving
 from library.registry_server import RegistryServer
 from tiny import write_tiny_llama
 
-from workbench.catalogue import (
-    Catalogue,
-    Filters,
-    _fetch,
-    gather,
-    hub_search,
-    network_for,
-    on_disk,
-    registry_card,
-    remote_card,
-)
+from workbench.cards import _fetch, hub_search, on_disk, registry_card, remote_card
+from workbench.catalogue import Catalogue, Filters, gather, network_for
 from workbench.errors import (
     EngineError,
     EngineUnreachable,

@@ -10,7 +10,8 @@ from catalogue_cards import BARE, CARDS, CODER, LLAMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.catalogue import Card, Score, Variant, gather, merge, shipped
+from workbench.cards import Card, Score, Variant, merge, shipped
+from workbench.catalogue import gather
 
 OFFERED = replace(
     LLAMA,

@@ -10,7 +10,8 @@ from catalogue_cards import BARE, CARDS, CODER, LLAMA, MINI, SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.catalogue import Catalogue, Filters, Results, shipped
+from workbench.cards import shipped
+from workbench.catalogue import Catalogue, Filters, Results
 from workbench.errors import InvalidRequest, ModelNotFound
 from workbench.fit import Load, Profile
 

@@ -12,7 +12,9 @@ import pytest
 from choice_cards import card, machine, score
 from markdown_it import MarkdownIt
 
-from workbench.catalogue import Card, Catalogue, Comparison, Row, compare, shipped
+from workbench.advice import Comparison, Row, compare
+from workbench.cards import Card, shipped
+from workbench.catalogue import Catalogue
 from workbench.cli._output import plain
 from workbench.errors import InvalidRequest, ModelNotFound
 

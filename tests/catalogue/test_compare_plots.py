@@ -11,19 +11,9 @@ from typing import Any
 import pytest
 from choice_cards import GB, card, machine, score
 
-from workbench.catalogue import (
-    Card,
-    Catalogue,
-    Comparison,
-    compare,
-    fit_card,
-    memory_bars,
-    parallel,
-    plot,
-    radar,
-    scatter,
-    shipped,
-)
+from workbench.advice import Comparison, compare, memory_bars, parallel, plot, radar, scatter
+from workbench.cards import Card, shipped
+from workbench.catalogue import Catalogue, fit_card
 from workbench.errors import InvalidRequest
 from workbench.fit import Estimate, Speed
 
@@ -87,7 +77,7 @@ def test_points_carry_their_intervals_and_leave_out_what_is_not_known() -> None:
     found = of(card("a:8b"), card("b:8b", architecture=None))
     rate = Speed(Estimate(100, 80, 130, "x"), Estimate(10, 8, 13, "measured"))
     known = replace(found.fits[0], speed=rate)
-    from workbench.catalogue._table import fit_rows
+    from workbench.advice._table import fit_rows
 
     found = replace(found, table=tuple(fit_rows([known, found.fits[1]])))
     figure = shown(scatter(found))

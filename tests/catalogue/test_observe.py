@@ -15,7 +15,7 @@ from sqlalchemy import select
 from tiny import write_tiny_llama
 
 from workbench import fit
-from workbench.catalogue import observe
+from workbench.cards import observe
 from workbench.engines import Engine
 from workbench.store import StoredEstimate, session
 from workbench.types import Metrics

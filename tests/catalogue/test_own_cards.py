@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from workbench.catalogue import own_cards, read_cards
-from workbench.catalogue._shipped import _FIELDS as FIELDS
+from workbench.cards import own_cards, read_cards
+from workbench.cards._shipped import _FIELDS as FIELDS
 from workbench.errors import InvalidRequest
 
 

@@ -9,7 +9,8 @@ from choice_cards import card, score
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.catalogue import Standings, performance_score, shipped
+from workbench.cards import shipped
+from workbench.catalogue import Standings, performance_score
 
 
 def place(*cards: object, of: int = 0, **more: object) -> float | None:

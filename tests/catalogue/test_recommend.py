@@ -9,20 +9,10 @@ from pathlib import Path
 import pytest
 from choice_cards import GB, card, machine, score
 
-from workbench.catalogue import (
-    TASKS,
-    Recommendations,
-    Score,
-    Task,
-    Variant,
-    compatibility,
-    find_task,
-    fit_card,
-    recommend,
-    shipped,
-    tasks,
-)
-from workbench.catalogue._tasks import is_base, special_for
+from workbench.advice import TASKS, Recommendations, Task, find_task, recommend, tasks
+from workbench.advice._tasks import is_base, special_for
+from workbench.cards import Score, Variant, shipped
+from workbench.catalogue import compatibility, fit_card
 from workbench.cli._output import plain
 from workbench.errors import FitError, InvalidRequest
 from workbench.fit import Load

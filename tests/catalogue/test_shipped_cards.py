@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from workbench.catalogue import Card, shipped
-from workbench.catalogue._shipped import _SHIPPED as SHIPPED
+from workbench.cards import Card, shipped
+from workbench.cards._shipped import _SHIPPED as SHIPPED
 from workbench.errors import FitError
 from workbench.fit import Load, computed_network, kv_cache_bytes, parameter_count
 from workbench.gguf import QUANTISATIONS

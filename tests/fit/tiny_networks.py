@@ -13,7 +13,7 @@ import gguf
 import numpy as np
 from tiny import vocabulary
 
-from workbench.catalogue._facts import architecture_of
+from workbench.cards._facts import architecture_of
 from workbench.fit import Architecture
 from workbench.gguf import TensorInfo
 

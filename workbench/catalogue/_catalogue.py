@@ -8,15 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._disk import on_disk
-from workbench.catalogue._engine import installed
+from workbench.cards import Card, installed, merge, on_disk, own_cards, shipped
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
-from workbench.catalogue._merge import merge
 from workbench.catalogue._networks import Kinds
 from workbench.catalogue._prices import Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
-from workbench.catalogue._shipped import own_cards, shipped
 from workbench.catalogue._understand import understand
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
 from workbench.fit import Load, Profile, this_machine

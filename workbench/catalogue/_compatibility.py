@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 from workbench.catalogue._networks import network_for
 from workbench.fit import (
     PROFILES,

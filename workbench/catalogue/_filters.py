@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from workbench.catalogue._card import SIZE_CLASSES
+from workbench.cards import SIZE_CLASSES
 from workbench.errors import InvalidRequest
 
 CATEGORIES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 from workbench.errors import FitError
 from workbench.fit import Network, computed_network
 

@@ -33,8 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workbench.catalogue._card import Card, Score
-from workbench.catalogue._shipped import shipped
+from workbench.cards import Card, Score, shipped
 from workbench.errors import FitError
 from workbench.fit import active_parameter_count, parameter_count
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 from workbench.catalogue._compatibility import fit_card, load_for
 from workbench.catalogue._networks import Kinds, network_for
 from workbench.fit import Load, Profile, largest_context

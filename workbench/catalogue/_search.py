@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 from workbench.catalogue._filters import SORTS, Filters
 from workbench.catalogue._performance import Standings
 from workbench.catalogue._text import TextIndex

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 
 if TYPE_CHECKING:
     import numpy as np

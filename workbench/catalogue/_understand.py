@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.catalogue._card import SIZE_CLASSES
+from workbench.cards import SIZE_CLASSES
 from workbench.catalogue._filters import CATEGORIES, Filters
 
 

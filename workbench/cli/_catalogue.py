@@ -15,7 +15,8 @@ from workbench.cli._options import engine_option
 from workbench.cli._output import emit, facts, json_option, neutralise, note, size_text, table
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card, Hit
+    from workbench.cards import Card
+    from workbench.catalogue import Hit
 
 
 @click.group()
@@ -104,7 +105,7 @@ def search(
 
 def _live(text: str) -> Sequence[Card]:
     """What the Hub says; when it does not answer, a note and the rest of the catalogue."""
-    from workbench.catalogue import hub_search
+    from workbench.cards import hub_search
 
     found = hub_search(text)
     for problem in found.problems:

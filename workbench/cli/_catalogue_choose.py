@@ -13,7 +13,7 @@ from workbench.cli._options import engine_option
 from workbench.cli._output import emit, json_option, neutralise, plain
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Recommendation
+    from workbench.advice import Recommendation
 
 SIZES = ("tiny", "small", "medium", "large", "huge")
 
@@ -41,7 +41,7 @@ def recommend(
 
     TASK is such as code_generation, chat, summarisation, translation, reasoning, embedding, vision.
     """
-    from workbench import catalogue as room
+    from workbench import advice as room
     from workbench.fit import find_profile
 
     profile = find_profile(machine)
@@ -107,7 +107,7 @@ def compare(
     **loaded: float | int | str | None,
 ) -> None:
     """Put models side by side: facts, fit, speed, results under the same metric and setting."""
-    from workbench import catalogue as room
+    from workbench import advice as room
     from workbench.fit import find_profile
 
     profile = find_profile(machine)

@@ -14,7 +14,7 @@ from workbench.cli._options import engine_option
 from workbench.cli._output import emit, facts, json_option, neutralise, plain, size_text, table
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card
+    from workbench.cards import Card
     from workbench.fit import Estimate, Fit
 
 
@@ -78,12 +78,12 @@ def fit(
 def _card(name: str, live: bool, folders: Sequence[Path], url: str | None) -> Card:
     """The card of a file, a folder, a live source or the catalogue."""
     if live:
-        from workbench.catalogue import remote_card
+        from workbench.cards import remote_card
 
         return remote_card(name)
     path = Path(name).expanduser()
     if path.suffix == ".gguf" or path.is_dir():
-        from workbench.catalogue import on_disk
+        from workbench.cards import on_disk
         from workbench.cli._errors import NotFound
 
         cards, problems = on_disk([path])

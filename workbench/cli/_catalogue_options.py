@@ -13,7 +13,8 @@ import click
 from workbench.cli._output import note
 
 if TYPE_CHECKING:
-    from workbench.catalogue import Card, Catalogue
+    from workbench.cards import Card
+    from workbench.catalogue import Catalogue
     from workbench.engines import Engine
     from workbench.fit import Load
 

@@ -18,7 +18,11 @@ from workbench.fit._records import Load
 from workbench.fit._work import Amounts, work
 
 READ, WRITE = 0, 1
-_LEAST = 0.1  # of a measurement that an unknown cost is given, whatever the known ones take
+# Of a measurement, the share that an unknown cost is given whatever the known ones take: what
+# was disturbed makes its kind look dear, and without a bound all others free.
+_LEAST = 0.1
+_LEAST_OF_WEIGHTS = 0.6
+_LEAST_OF_EXPERTS = 0.4
 Costs = dict[str, float]
 
 
@@ -42,11 +46,18 @@ class _Rows:
     def has(self, name: str) -> bool:
         return name in self._rows
 
-    def solve(self, name: str, which: int, key: str, cost: Callable[[str], float]) -> float:
+    def solve(
+        self,
+        name: str,
+        which: int,
+        key: str,
+        cost: Callable[[str], float],
+        least: float = _LEAST_OF_WEIGHTS,
+    ) -> float:
         """The cost of `key` that explains the measurement, where the others are known."""
         amounts, measured = self.amounts(name, which), self.seconds(name, which)
         rest = measured - sum(n * cost(k) for k, n in amounts.items() if k != key)
-        return max(rest, _LEAST * measured) / amounts[key]
+        return max(rest, least * measured) / amounts[key]
 
 
 def derive(
@@ -84,7 +95,7 @@ def _derive(rows: _Rows, threads: int) -> tuple[Costs, Costs, int]:
         for kind in TYPES:
             if rows.has(f"experts-{kind}"):
                 key = f"experts-{what}:{kind}"
-                costs[key] = rows.solve(f"experts-{kind}", which, key, cost)
+                costs[key] = rows.solve(f"experts-{kind}", which, key, cost, _LEAST_OF_EXPERTS)
                 ratios.append(costs[key] / costs[f"{what}:{kind}"])
         costs[f"experts-{what}"] = mean(ratios)
     return costs, single, best
@@ -158,4 +169,4 @@ def _vocabulary(rows: _Rows, costs: Costs, single: Costs) -> float:
     def alone(key: str) -> float:
         return costs.get(key, 0.0) * single.get(key.partition(":")[0], 1.0)
 
-    return rows.solve("vocabulary", WRITE, "vocabulary", alone)
+    return rows.solve("vocabulary", WRITE, "vocabulary", alone, _LEAST)

@@ -43,7 +43,7 @@ class CompareState(AskingState):
 
     async def look(self) -> None:
         """Compare what is in the tray, and draw the plot that is shown."""
-        from workbench import catalogue as room
+        from workbench import advice as room
 
         about, plot = (self.source.catalogue, self.names, self.source.profile), self.plot
 

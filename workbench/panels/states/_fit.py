@@ -63,7 +63,7 @@ class FitState(AskingState):
 
     async def price(self, name: str, value: str) -> None:
         """Put a slider on its `value`-th place; "auto" is as many layers as fit."""
-        values = self.answer.choices[name] if self.answer else ()
+        values = self.answer.choices.get(name, ()) if self.answer else ()
         if name == "gpu_layers":
             self.by_hand = value != "auto"
         if value.isdecimal() and int(value) < len(values):

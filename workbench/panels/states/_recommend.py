@@ -1,4 +1,4 @@
-"""Which model for which task: what was asked, and what `workbench.catalogue` recommends."""
+"""Which model for which task: what was asked, and what `workbench.advice` recommends."""
 
 from __future__ import annotations
 

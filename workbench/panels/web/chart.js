@@ -44,6 +44,8 @@ function themed(figure, el) {
     font: { ...(figure.layout || {}).font, color: text, family: getComputedStyle(el).fontFamily },
     autosize: true,
   };
+  if (el.clientWidth < 640)
+    layout.legend = { ...layout.legend, orientation: "h", x: 0, y: -0.2, yanchor: "top" };
   delete layout.width;
   delete layout.template;
   for (const name of Object.keys(layout))

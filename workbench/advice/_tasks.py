@@ -24,7 +24,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from workbench.catalogue._card import Card
+from workbench.cards import Card
 from workbench.errors import InvalidRequest
 
 
@@ -63,7 +63,7 @@ def _task(name: str, value: object) -> Task:
 
 @lru_cache(maxsize=1)
 def _data() -> Mapping[str, Any]:
-    path = files("workbench.catalogue") / "data" / "tasks.json"
+    path = files("workbench.advice") / "data" / "tasks.json"
     data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return data
 

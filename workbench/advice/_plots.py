@@ -14,13 +14,13 @@ from html import escape
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalogue._compatibility import gigabytes
+from workbench.catalogue import gigabytes
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit
 
 if TYPE_CHECKING:
-    from workbench.catalogue._compare import Comparison
-    from workbench.catalogue._table import Cell, Row
+    from workbench.advice._compare import Comparison
+    from workbench.advice._table import Cell, Row
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#767676")
 _MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross", "pentagon")

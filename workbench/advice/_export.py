@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.catalogue._compare import Comparison
-    from workbench.catalogue._table import Cell
+    from workbench.advice._compare import Comparison
+    from workbench.advice._table import Cell
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
@@ -70,12 +70,12 @@ def html_text(found: Comparison, plots: Sequence[str] = ()) -> str:
 
     figures = []
     if plots:
-        from workbench.catalogue._plots import plot
+        from workbench.advice._plots import plot
 
         for place, name in enumerate(plots):
             html = plot(found, name).to_html(full_html=False, include_plotlyjs=place == 0)
             figures.append(Markup(html))  # noqa: S704 (plotly's page; our texts in it are escaped)
-    text = (files("workbench.catalogue") / "data" / "compare.html").read_text(encoding="utf-8")
+    text = (files("workbench.advice") / "data" / "compare.html").read_text(encoding="utf-8")
     rows = [
         {
             "label": texts[0],

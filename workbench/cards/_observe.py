@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from workbench.catalogue._engine import _card as card_of_installed
+from workbench.cards._engine import _card as card_of_installed
 from workbench.errors import FitError, WorkbenchError
 from workbench.fit import Estimate, Load, Measurement, Network, corrected, memory, record, speed
 from workbench.types import Metrics, Model, RunningModel

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from workbench.catalogue._card import Card, Score
-from workbench.catalogue._compatibility import download_of, gigabytes, said_by, short
-from workbench.catalogue._performance import (
+from workbench.cards import Card, Score
+from workbench.catalogue import (
     Group,
     Own,
     PerformanceScore,
+    download_of,
+    gigabytes,
     group_of,
     results_of,
+    said_by,
     setting_of,
+    short,
 )
 from workbench.fit import Estimate, Fit, Memory
 

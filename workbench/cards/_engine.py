@@ -13,10 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._describe import card_of, categories_of
-from workbench.catalogue._disk import header_of
-from workbench.catalogue._remote_header import kept_header
+from workbench.cards._card import Card
+from workbench.cards._describe import card_of, categories_of
+from workbench.cards._disk import header_of
+from workbench.cards._remote_header import kept_header
 from workbench.errors import EngineError, GGUFError
 from workbench.gguf import Array, Header, TensorInfo
 

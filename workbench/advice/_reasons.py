@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workbench.catalogue._alternatives import memory_of
-from workbench.catalogue._candidates import Candidate, Request, rate_of
-from workbench.catalogue._compatibility import gigabytes, said_by, short
-from workbench.catalogue._tasks import Task
+from workbench.advice._alternatives import memory_of
+from workbench.advice._candidates import Candidate, Request, rate_of
+from workbench.advice._tasks import Task
+from workbench.catalogue import gigabytes, said_by, short
 from workbench.fit import Fit, Memory
 
 _CAN = {

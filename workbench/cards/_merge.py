@@ -14,8 +14,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from workbench.catalogue._card import Card, Variant
-from workbench.catalogue._describe import split_quantisation
+from workbench.cards._card import Card, Variant
+from workbench.cards._describe import split_quantisation
 
 _FACTS = ("parameters", "active_parameters", "context", "license", "architecture", "capabilities")
 _LABELS = ("family", "publisher", "categories", "released", "hf_repo")

@@ -17,16 +17,16 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from workbench.catalogue._card import Card, Variant
-from workbench.catalogue._describe import (
+from workbench.cards._card import Card, Variant
+from workbench.cards._describe import (
     card_of,
     categories_of,
     count_of,
     licence_of,
     split_quantisation,
 )
-from workbench.catalogue._fetch import fetch
-from workbench.catalogue._remote_header import remote_header
+from workbench.cards._fetch import fetch
+from workbench.cards._remote_header import remote_header
 from workbench.errors import EngineError, GGUFError, InvalidRequest, ModelNotFound
 from workbench.gguf import Header
 from workbench.protocol import MANIFEST_TYPE, Manifest, ModelName, digest_of

@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._describe import card_of, split_quantisation
-from workbench.catalogue._hf_folder import folder_card
+from workbench.cards._card import Card
+from workbench.cards._describe import card_of, split_quantisation
+from workbench.cards._hf_folder import folder_card
 from workbench.errors import GGUFError, WorkbenchError
 from workbench.gguf import Header, read_header
 

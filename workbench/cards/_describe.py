@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue._card import Card
+from workbench.cards._card import Card
 from workbench.errors import FitError
 from workbench.fit import network_of
 from workbench.gguf import Header

@@ -21,11 +21,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._compatibility import RUNS, capacity, download_of, fit_card
-from workbench.catalogue._networks import DEFAULT_QUANTISATION
-from workbench.catalogue._performance import PerformanceScore, Standings, embeds, size_of
-from workbench.catalogue._tasks import Task, is_base, special_for
+from workbench.advice._tasks import Task, is_base, special_for
+from workbench.cards import Card
+from workbench.catalogue import (
+    DEFAULT_QUANTISATION,
+    RUNS,
+    PerformanceScore,
+    Standings,
+    capacity,
+    download_of,
+    embeds,
+    fit_card,
+    size_of,
+)
 from workbench.fit import Estimate, Fit, Load, Profile
 
 # 6.2332 over the perplexity of the quantised weights: llama.cpp's tables for Llama 3 8B

@@ -16,17 +16,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._compatibility import RUNS, fit_card
-from workbench.catalogue._export import csv_text, html_text, markdown_text
-from workbench.catalogue._performance import Own, PerformanceScore, Standings
-from workbench.catalogue._shipped import shipped
-from workbench.catalogue._table import Row, fact_rows, fit_rows, performance_row, result_rows
+from workbench.advice._export import csv_text, html_text, markdown_text
+from workbench.advice._table import Row, fact_rows, fit_rows, performance_row, result_rows
+from workbench.cards import Card, shipped
+from workbench.catalogue import RUNS, Own, PerformanceScore, Standings, fit_card
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit, Load, Profile
 
 if TYPE_CHECKING:
-    from workbench.catalogue._catalogue import Catalogue
+    from workbench.catalogue import Catalogue
 
 _MOST = 50  # models; a wider table helps nobody
 

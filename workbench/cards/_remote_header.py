@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from workbench.catalogue._fetch import Answer, keep, kept, within
+from workbench.cards._fetch import Answer, keep, kept, within
 from workbench.gguf import Array, Header, TensorInfo, read_header
 
 SECONDS = 30.0  # for some megabytes of vocabulary over a slow line

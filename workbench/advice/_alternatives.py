@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workbench.catalogue._candidates import Candidate, Request, line_of, priced, rate_of
-from workbench.catalogue._card import Card
-from workbench.catalogue._compatibility import RUNS, fit_card, gigabytes, short
-from workbench.catalogue._tasks import special_for
+from workbench.advice._candidates import Candidate, Request, line_of, priced, rate_of
+from workbench.advice._tasks import special_for
+from workbench.cards import Card
+from workbench.catalogue import RUNS, fit_card, gigabytes, short
 from workbench.fit import Fit
 
 

@@ -15,9 +15,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue._card import Card
-from workbench.catalogue._describe import categories_of, count_of
-from workbench.catalogue._facts import architecture_of
+from workbench.cards._card import Card
+from workbench.cards._describe import categories_of, count_of
+from workbench.cards._facts import architecture_of
 from workbench.errors import GGUFError, InvalidRequest
 from workbench.fit import Architecture
 

@@ -12,27 +12,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.catalogue._alternatives import Alternative, alternatives, memory_of, trade_offs
-from workbench.catalogue._candidates import (
-    Candidate,
-    Request,
-    candidates,
-    chosen,
-    confidence_of,
-)
-from workbench.catalogue._card import SIZE_CLASSES, Card
-from workbench.catalogue._compatibility import (
+from workbench.advice._alternatives import Alternative, alternatives, memory_of, trade_offs
+from workbench.advice._candidates import Candidate, Request, candidates, chosen, confidence_of
+from workbench.advice._reasons import Reason, reasons
+from workbench.advice._tasks import Task, find_task
+from workbench.cards import SIZE_CLASSES, Card, shipped
+from workbench.catalogue import (
+    ANY_MACHINE,
+    Own,
+    PerformanceScore,
+    Standings,
     by_capacity,
     capacity,
     fit_card,
     gigabytes,
     smaller_ways,
 )
-from workbench.catalogue._performance import Own, PerformanceScore, Standings
-from workbench.catalogue._prices import ANY_MACHINE
-from workbench.catalogue._reasons import Reason, reasons
-from workbench.catalogue._shipped import shipped
-from workbench.catalogue._tasks import Task, find_task
 from workbench.errors import InvalidRequest
 from workbench.fit import Fit, Load, Profile
 

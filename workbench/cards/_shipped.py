@@ -18,8 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workbench.catalogue._card import Card, Score, Variant
-from workbench.catalogue._facts import architecture_of
+from workbench.cards._card import Card, Score, Variant
+from workbench.cards._facts import architecture_of
 from workbench.errors import InvalidRequest
 from workbench.settings import home
 
