@@ -114,12 +114,13 @@ def _kv_heads(header: Header, layers: int, heads: tuple[int, ...]) -> tuple[int,
         found = heads
     else:
         found = _per_layer(header, "attention.head_count_kv", layers, "heads", 0)
-    shared = _optional(header, "attention.shared_kv_layers", layers) or 0
-    own = layers - shared
+    without = _optional(header, "attention.shared_kv_layers", layers) or 0
+    without += _optional(header, "nextn_predict_layers", layers) or 0  # not used by the engine
+    own = max(layers - without, 0)
     interval = _optional(header, "full_attention_interval", layers)
     if interval:
         found = tuple(n if (i + 1) % interval == 0 else 0 for i, n in enumerate(found))
-    return found[:own] + (0,) * shared
+    return found[:own] + (0,) * (layers - own)
 
 
 def _sizes(
