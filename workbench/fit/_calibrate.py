@@ -38,10 +38,12 @@ from workbench.fit._probe import probes
 _BUSY = 0.1
 _SILENCE = 90.0  # seconds for one model
 _KIN = {
-    "F32": "F16", "F64": "F16", "Q4_1": "Q4_0", "Q5_1": "Q5_0", "Q8_1": "Q8_0", "NVFP4": "MXFP4",
-    "IQ4_XS": "IQ4_NL", "IQ3_S": "Q3_K", "IQ3_XXS": "Q3_K", "IQ2_S": "Q2_K", "IQ2_XS": "Q2_K",
-    "IQ2_XXS": "Q2_K", "IQ1_S": "Q2_K", "IQ1_M": "Q2_K", "TQ1_0": "Q2_K", "TQ2_0": "Q2_K",
-    "q4_0": "q8_0",
+    "F32": "F16", "F64": "F16", "BF16": "F16", "F16": "Q8_0", "Q8_1": "Q8_0", "Q5_1": "Q5_0",
+    "Q5_0": "Q8_0", "Q4_1": "Q4_0", "compute:Q4_1": "Q5_0", "Q4_0": "Q4_K", "Q4_K": "Q8_0",
+    "Q6_K": "Q4_K", "Q5_K": "Q6_K", "Q3_K": "Q5_K", "Q2_K": "Q3_K", "IQ4_NL": "Q4_0",
+    "IQ4_XS": "IQ4_NL", "MXFP4": "Q5_0", "NVFP4": "MXFP4", "IQ3_S": "Q3_K", "IQ3_XXS": "Q3_K",
+    "IQ2_S": "Q2_K", "IQ2_XS": "Q2_K", "IQ2_XXS": "Q2_K", "IQ1_S": "Q2_K", "IQ1_M": "Q2_K",
+    "TQ1_0": "Q2_K", "TQ2_0": "Q2_K", "q4_0": "q8_0", "q8_0": "f16",
 }  # fmt: skip
 
 
@@ -72,14 +74,13 @@ class Calibration:
     def cost(self, key: str, threads: int = 0) -> float:
         """Seconds per unit with so many threads (0: all)."""
         what, _, kind = key.partition(":")
-        found = self.costs.get(key)
-        if found is None and what.startswith("experts-"):
-            return self.costs[what] * self.cost(key.removeprefix("experts-"), threads)
-        if found is None and what == "state":
+        if what == "state":
             return 1 / self.bandwidth
-        if found is None:
-            known = (self.costs.get(f"{what}:{name}") for name in (_KIN.get(kind), "Q8_0", "F16"))
-            found = next((cost for cost in known if cost is not None), 0.0)
+        if what.startswith("experts-") and key not in self.costs:
+            return self.costs[what] * self.cost(key.removeprefix("experts-"), threads)
+        while f"{what}:{kind}" not in self.costs and kind:
+            kind = _KIN.get(f"{what}:{kind}") or _KIN.get(kind, "Q8_0" if kind != "Q8_0" else "")
+        found = self.costs.get(f"{what}:{kind}" if kind else what, 0.0)
         return found * self._slower(what, threads)
 
     def _slower(self, what: str, threads: int) -> float:
