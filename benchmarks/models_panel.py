@@ -117,7 +117,7 @@ def measured(
     page.set_default_timeout(120_000)
     page.goto(url)
     page.locator(ready).first.wait_for()
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(10_000)  # all cards priced, all scripts loaded
     try:
         return keystrokes(page, field, watch, rounds)
     finally:

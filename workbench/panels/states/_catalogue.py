@@ -63,7 +63,7 @@ class CatalogueState(AskingState):
         super().__init__(wanted=machine, **values)
         self.fit = FitState(jobs=self.jobs)
         self.compare, self.advice = CompareState(source=self), RecommendState(source=self)
-        self._seen: object = None  # the engine's models and calibrations that the cards know
+        self._seen: object = None  # what was here when the cards were gathered
         self._live: tuple[Card, ...] = ()
         self._scores: dict[object, PerformanceScore | None] = {}
 
@@ -75,22 +75,27 @@ class CatalogueState(AskingState):
 
     async def refresh(self, *, start: bool = True) -> None:
         """Cards first: they need no engine. Then the engine's models, and what is being done."""
-        if self.catalogue is None:
-            await self._gather()
         await self.jobs.refresh()
+        if self.catalogue is None:
+            await self.engine.refresh(start=False)
+            await self._gather()
         try:
             await self.engine.refresh(start=start)
         finally:
-            done = [job.id for job in self.jobs.jobs if job.kind == "calibrate" and job.ended]
-            seen = ([(model.name, model.digest) for model in self.engine.models], done)
-            if seen != self._seen:
-                self._seen = seen
+            if self._seen != self._here:
                 await self._gather()
+
+    @property
+    def _here(self) -> object:
+        """What the cards depend on: the engine's models and this machine's calibrations."""
+        done = [job.id for job in self.jobs.jobs if job.kind == "calibrate" and job.ended]
+        return [(model.name, model.digest) for model in self.engine.models], done
 
     async def _gather(self) -> None:
         """All cards anew, and what depends on them."""
         from workbench.fit import find_profile, profiles
 
+        self._seen = self._here
         self.profile = await asyncio.to_thread(find_profile, self.wanted)
         self.machines = {name: one.title for name, one in profiles().items()}
         self.catalogue = await asyncio.to_thread(self._gathered)

@@ -23,7 +23,7 @@ from workbench.panels.states._engine import EngineState
 from workbench.panels.states._jobs import JobsState
 from workbench.panels.states._options import OptionsState, own_parameters
 from workbench.panels.states._state import Problem, State
-from workbench.types import Chunk, Message, Model
+from workbench.types import Chunk, Message, Metrics, Model
 
 if TYPE_CHECKING:
     from workbench.engines import AsyncEngine
@@ -54,6 +54,7 @@ class PlaygroundState(State):
     def __init__(self, **values: Any) -> None:
         self._wanted = values.pop("model", "")
         self._task: asyncio.Task[None] | None = None
+        self._telling: asyncio.Future[None] | None = None
         self._ids = count(1)
         self._adopted: Model | None = None
         super().__init__(**values)
@@ -186,6 +187,9 @@ class PlaygroundState(State):
             engine = await self.engine.connect()
             async with aclosing(self._chunks(engine, turns, mode)) as chunks:
                 await self._collect(chunks, growing)
+            if engine.kind == "ollama":  # our own engine tells the ledger itself
+                told = (engine.url, self.model, growing.turn().metrics)
+                self._telling = asyncio.ensure_future(asyncio.to_thread(_tell_ledger, *told))
         except asyncio.CancelledError:
             outcome = "stopped"
         except Exception as error:
@@ -244,3 +248,11 @@ class PlaygroundState(State):
 
     def _keep(self, turns: tuple[Turn, ...], mode: str) -> None:
         setattr(self, "chat" if mode == "chat" else "single", turns)
+
+
+def _tell_ledger(url: str, model: str, metrics: Metrics | None) -> None:
+    from workbench.cards import observe
+    from workbench.engines import Engine
+
+    with Engine(url) as engine:
+        observe(engine, model, metrics)
