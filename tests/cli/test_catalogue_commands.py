@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from engines.scripted import Exchange, ScriptedServer, answer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -137,6 +139,33 @@ def test_what_is_installed_is_marked(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert {one["name"] for one in found["results"]} >= {"tiny:latest", "embed:latest"}
     fit = told(run("catalogue", "fit", "tiny", "--json"))
     assert fit["verdict"] == "ram"
+
+
+@pytest.fixture
+def ollama(session_engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The session's engine behind a door that names itself as an Ollama does."""
+    server = ScriptedServer()
+
+    def say(asked: Exchange) -> None:
+        if asked.path == "/api/version":
+            answer({"version": "0.33.0"})(asked)
+            return
+        told = httpx.request(asked.method, session_engine + asked.path, content=asked.body)
+        answer(told.content)(asked)
+
+    server.says(say)
+    monkeypatch.setenv("OLLAMA_HOST", server.url)
+    monkeypatch.setenv("WORKBENCH_ENGINE", "ollama")
+    yield
+    server.close()
+
+
+@pytest.mark.usefixtures("ollama")
+def test_an_answer_of_an_ollama_reaches_the_ledger(run: Run) -> None:
+    done = run("generate", "tiny", "def")
+    assert done.returncode == 0, done.stderr
+    rows = told(run("catalogue", "errors", "--json"))
+    assert {(row["backend"], row["quantity"]) for row in rows} == {("ollama", "memory_ram")}
 
 
 def test_calibrate_submits_a_job(run: Run) -> None:

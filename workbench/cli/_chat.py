@@ -101,7 +101,7 @@ def _answer(
         talk.model, [*talk.request(), question], options=talk.options or None, **how
     )
     try:
-        text = show(stream, as_json=given["as_json"], stats=given["stats"])
+        text = show(stream, engine, talk.model, as_json=given["as_json"], stats=given["stats"])
     except KeyboardInterrupt:
         if not interactive:
             raise

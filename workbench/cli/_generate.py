@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -28,6 +28,9 @@ from workbench.cli._options import (
 )
 from workbench.cli._output import emit, json_option, note, write
 from workbench.types import Chunk, Metrics
+
+if TYPE_CHECKING:
+    from workbench.engines import Engine
 
 
 @click.command()
@@ -63,7 +66,8 @@ def generate(model: str, prompt: str | None, url: str | None, **given: Any) -> N
     }
     with open_engine(url) as engine:
         stream = engine.stream_generate(model, text, **request)
-        show(stream, as_json=given["as_json"], whole=given["no_stream"], stats=given["stats"])
+        how = {"as_json": given["as_json"], "whole": given["no_stream"], "stats": given["stats"]}
+        show(stream, engine, model, **how)
 
 
 def prompt_text(prompt: str | None) -> str:
@@ -78,9 +82,18 @@ def prompt_text(prompt: str | None) -> str:
 
 
 def show(
-    stream: Iterable[Chunk], *, as_json: bool = False, whole: bool = False, stats: bool = False
+    stream: Iterable[Chunk],
+    engine: Engine,
+    model: str,
+    *,
+    as_json: bool = False,
+    whole: bool = False,
+    stats: bool = False,
 ) -> str:
-    """Print a stream as it comes and return its text; an interruption closes it."""
+    """Print a stream as it comes and return its text; an interruption closes it.
+
+    What it cost goes to the ledger if an Ollama did it; our own engine tells it itself.
+    """
     started, first = time.perf_counter(), None
     text = thinking = ""
     chunk = Chunk()
@@ -101,6 +114,10 @@ def show(
         write(f"{text}\n" if whole else "\n")
         if stats:
             note(stats_text(chunk.metrics or Metrics(), first))
+    if engine.kind == "ollama":
+        from workbench.cards import observe
+
+        observe(engine, model, chunk.metrics)
     return text
 
 
