@@ -242,8 +242,4 @@ def _name(case: Case) -> str:
 
 
 def _summary(one: Calibration) -> str:
-    return (
-        f"Calibrated in {one.seconds:.0f} s with {one.threads} threads of {one.version}: "
-        f"{one.bandwidth / 1e9:.1f} GB/s, repeats {one.spread:.1%} apart"
-        f"{', while other programs ran' * one.busy}."
-    )
+    return f"Calibrated in {one.seconds:.0f} s: {one.summary}."

@@ -18,6 +18,7 @@ from workbench.fit import (
     Load,
     calibrate,
     computed_network,
+    latest_calibration,
     newest_calibration,
     run_calibration,
     save_calibration,
@@ -36,11 +37,15 @@ SHAPE = Architecture(
 )
 
 
-def left_behind() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("workbench-calibration-*"))
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
-def test_a_short_calibration_is_measured_kept_and_used(tmp_path: Path) -> None:
+def test_a_short_calibration_is_measured_kept_and_used(own_temporary_folder: Path) -> None:
     assert newest_calibration() is None
     told: list[tuple[float, str]] = []
     found = run_calibration(lambda *told_now: told.append(told_now), scale=0.05, threads=1)
@@ -48,6 +53,8 @@ def test_a_short_calibration_is_measured_kept_and_used(tmp_path: Path) -> None:
     assert found.threads == found.best_threads == 1
     assert all(0 < cost < math.inf for cost in found.costs.values())
     assert {"read:Q8_0", "compute:Q8_0", "cache:q8_0", "layer", "vocabulary"} <= set(found.costs)
+    stored = latest_calibration()
+    assert stored is not None and stored["summary"] == found.summary
     assert found.bandwidth > 0 and found.spread >= 0 and "xllamacpp" in found.version
     assert [share for share, _ in told] == sorted(share for share, _ in told)
     assert told[-1][0] == 1.0
@@ -55,17 +62,17 @@ def test_a_short_calibration_is_measured_kept_and_used(tmp_path: Path) -> None:
     assert predicted is not None and "calibration of" in predicted.generation.basis
     here = this_machine()
     assert here.bandwidth == found.bandwidth and here.source.startswith("measured 20")
-    assert not left_behind()
+    assert not list(own_temporary_folder.iterdir())
 
 
-def test_a_cancelled_calibration_leaves_nothing_behind() -> None:
+def test_a_cancelled_calibration_leaves_nothing_behind(own_temporary_folder: Path) -> None:
     stop = threading.Event()
     job = JobContext("here", Path(), stop=stop, report=lambda report: stop.set())
     before = set(psutil.Process().children(recursive=True))
     with pytest.raises(JobCancelled):
         calibrate(job)  # cancelled as soon as it reports
     assert newest_calibration() is None
-    assert not left_behind()
+    assert not list(own_temporary_folder.iterdir())
     assert not set(psutil.Process().children(recursive=True)) - before
 
 

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from statistics import median
 from typing import IO, Any
@@ -66,6 +65,15 @@ class Calibration:
     spread: float = 0.0  # of repeated measurements, as a share
     busy: bool = False  # other programs worked meanwhile
     seconds: float = 0.0  # that it took
+
+    @property
+    def summary(self) -> str:
+        """What a person wants to know of it, in one line."""
+        busy = ", while other programs ran" * self.busy
+        return (
+            f"{self.at[:10]}, {self.threads} threads of {self.version}, "
+            f"{self.bandwidth / 1e9:.3g} GB/s, repeats {self.spread:.0%} apart{busy}"
+        )
 
     def knows(self, key: str) -> bool:
         """Whether this cost was measured itself."""
@@ -146,7 +154,8 @@ def run_calibration(
         datetime.now(UTC).isoformat(timespec="seconds"), fingerprint(), _version(), threads, best,
         bandwidth, costs, single, _spread(rows), watch.others > _BUSY, watch.seconds,
     )  # fmt: skip
-    save_calibration({k: v for k, v in asdict(found).items() if k != "at"})
+    facts = {key: value for key, value in asdict(found).items() if key != "at"}
+    save_calibration(facts | {"summary": found.summary})
     return newest_calibration() or found
 
 
@@ -241,6 +250,8 @@ def _next_line(lines: SimpleQueue[str], check: Callable[[], None]) -> str:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms
+
     with suppress(PackageNotFoundError):
         return f"xllamacpp {version('xllamacpp')}"
     return "xllamacpp"
