@@ -125,6 +125,16 @@ def test_types_that_a_build_lacks_are_left_out_and_what_is_needed_is_not() -> No
             derive(wanted, {key: row for key, row in rows.items() if key != name}, 2)
 
 
+def test_a_type_that_was_held_up_is_forgotten_and_a_machine_that_was_is_not_calibrated() -> None:
+    wanted, rows, _ = known(2)
+    rows["weights-Q4_K"]["rows"][0]["write"] = [9.0]
+    costs, _, _ = derive(wanted, rows, 2)
+    assert "read:Q4_K" not in costs and costs["compute:Q4_K"] > 0
+    rows["weights-Q8_0"]["rows"][0]["write"] = [9.0]
+    with pytest.raises(FitError, match="Close other programs"):
+        derive(wanted, rows, 2)
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [

@@ -9,7 +9,7 @@ repeats, since other work can only slow it down.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from workbench.errors import FitError
@@ -23,6 +23,7 @@ READ, WRITE = 0, 1
 _LEAST = 0.1
 _LEAST_OF_WEIGHTS = 0.6
 _LEAST_OF_EXPERTS = 0.4
+_DEAREST = 5.0  # times the middle of the types
 Costs = dict[str, float]
 
 
@@ -88,17 +89,27 @@ def _derive(rows: _Rows, threads: int) -> tuple[Costs, Costs, int]:
             for which, what in ((WRITE, "read"), (READ, "compute")):
                 key = f"{what}:{kind}"
                 costs[key] = rows.solve(f"weights-{kind}", which, key, cost)
+    _drop_disturbed(costs)
     single, best = _single(rows, costs, threads)
     costs["vocabulary"] = _vocabulary(rows, costs, single)
     for which, what in ((WRITE, "read"), (READ, "compute")):
         ratios = []
         for kind in TYPES:
-            if rows.has(f"experts-{kind}"):
+            if rows.has(f"experts-{kind}") and f"{what}:{kind}" in costs:
                 key = f"experts-{what}:{kind}"
                 costs[key] = rows.solve(f"experts-{kind}", which, key, cost, _LEAST_OF_EXPERTS)
                 ratios.append(costs[key] / costs[f"{what}:{kind}"])
         costs[f"experts-{what}"] = mean(ratios)
     return costs, single, best
+
+
+def _drop_disturbed(costs: Costs) -> None:
+    """Forget types that seem far dearer than most: other work held their threads up."""
+    for what in ("read:", "compute:"):
+        found = {key: cost for key, cost in costs.items() if key.startswith(what)}
+        for key, cost in found.items():
+            if cost > _DEAREST * median(found.values()):
+                del costs[key]
 
 
 def _fixed(rows: _Rows, threads: int) -> Costs:
