@@ -159,3 +159,10 @@ def test_order_changes_neither_number_nor_marks(cards: list[Card]) -> None:
         BARE.name: False,
     }
     assert merged == merge(cards)
+
+
+def test_a_users_own_card_adds_its_categories() -> None:
+    mine = Card("llama3.1:8b", categories=("legal",), origins=("own",))
+    theirs = Card("llama3.1:8b", categories=("general",), origins=("shipped",))
+    (one,) = merge([mine], [theirs])
+    assert one.categories == ("legal", "general")

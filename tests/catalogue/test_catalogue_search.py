@@ -34,6 +34,13 @@ def test_nothing_asked_finds_all_installed_first() -> None:
     assert all(hit.price is None for hit in results.hits)
 
 
+def test_without_words_what_the_machine_can_run_comes_first() -> None:
+    machine = Profile("m", "m", 8 * 10**9)
+    verdicts = [hit.price.verdict for hit in SHIPPED.search(profile=machine).hits if hit.price]
+    runs = [verdict not in {"no", "unknown"} for verdict in verdicts]
+    assert runs == sorted(runs, reverse=True) and {True, False} == set(runs)
+
+
 def test_an_exact_name_is_before_its_beginning_before_a_word_before_a_typo() -> None:
     cards = [
         replace(LLAMA, name=name, family="", aliases=(), hf_repo=None, publisher=None)

@@ -4,8 +4,9 @@ Cards are of one model when they share a name or alias, a digest or a file; and 
 installed model or of a file also when another source's card offers its name as a variant, or
 alone comes from the same Hugging Face repository. Files in one folder that differ in their
 quantisation only are variants of one model. Groups are given nearest first. The nearest card
-says which variant the name gets, and its facts win; labels (family, publisher, categories, date)
-are those of the card that knows the most, the farthest, which people wrote. Work grows linearly.
+says which variant the name gets, and its facts win; labels (family, publisher, date) are those of
+the card that knows the most, the farthest, which people wrote; a user's own card adds its
+categories to them. Work grows linearly.
 """
 
 from __future__ import annotations
@@ -117,6 +118,8 @@ def _one(cards: list[Card]) -> Card:
             facts[field] = getattr(winner, field)
             if field in winner.sources:
                 sources[field] = winner.sources[field]
+    own = (kind for card in cards if "own" in card.origins for kind in card.categories)
+    facts["categories"] = tuple(dict.fromkeys((*own, *facts["categories"])))
     for card in cards:  # facts of the nearest variant, and of what only one source has
         for field, who in card.sources.items():
             if field not in facts:

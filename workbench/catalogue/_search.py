@@ -238,7 +238,10 @@ def _keys(
         column = getattr(columns, name)[places]
     descending = SORTS[name] if filters.descending is None else filters.descending
     key = np.where(np.isnan(column), np.inf, -column if descending else column)
-    return [columns.order[places], -relevance[places], key]
+    keys = [columns.order[places], -relevance[places], key]
+    if name == "relevance" and not filters.text and prices is not None:
+        keys.append(~prices.fits(places))  # without words, what the machine can run comes first
+    return keys
 
 
 def _numbers(values: Iterable[float | None]) -> Floats:
