@@ -345,3 +345,11 @@ def measure(page: Page, name: str) -> None:
             shoot(page, name.format(width))
         assert page.evaluate(TOO_WIDE) == [], f"{name} at {width} px"
         assert page.evaluate(CONTRAST) == [], f"{name} at {width} px"
+
+
+def test_the_notebook_is_a_page_of_its_own(browser: Browser, place: Place) -> None:
+    with open_page(browser, f"{place.server.url}voila/render/02_models.ipynb") as watched:
+        page = watched.page
+        expect(rows(page).first).to_be_visible()
+        open_card(page, "qwen2.5:0.5b")
+        expect(page.get_by_role("button", name="Open in Playground")).to_have_count(0)

@@ -34,6 +34,7 @@ from workbench.catalogue._performance import (
 )
 from workbench.catalogue._prices import ANY_MACHINE, Price, Prices
 from workbench.catalogue._search import Hit, Hits, Results
+from workbench.catalogue._settings import PricedCard, price_card
 from workbench.catalogue._understand import Understood
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Own",
     "PerformanceScore",
     "Price",
+    "PricedCard",
     "Prices",
     "Results",
     "Standings",
@@ -69,6 +71,7 @@ __all__ = [
     "install",
     "network_for",
     "performance_score",
+    "price_card",
     "results_of",
     "said_by",
     "setting_of",

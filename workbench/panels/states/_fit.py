@@ -1,14 +1,14 @@
 """What the opened card takes of the machine, priced again while a slider moves.
 
 A setting is a place in a list of sensible values, so that a slider reaches all of them and a page
-can send nothing else. The ledger's own figures about such estimates stand beside them.
+can send nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Instance, Unicode
@@ -18,21 +18,7 @@ from workbench.panels.states._jobs import JobsState
 
 if TYPE_CHECKING:
     from workbench.cards import Card
-    from workbench.fit import ErrorRow, Fit, Load, Network, Profile
-
-CONTEXTS = tuple(2**power for power in range(9, 21))
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What was priced, how its settings can be changed, and what else would fit."""
-
-    fit: Fit
-    quantisation: str
-    choices: dict[str, tuple[Any, ...]]  # setting → the values that its slider reaches
-    largest_context: int | None = None
-    best: str | None = None  # quantisation
-    errors: tuple[ErrorRow, ...] | None = None  # None: only the file's size is known
+    from workbench.fit import Profile
 
 
 class FitState(AskingState):
@@ -49,6 +35,7 @@ class FitState(AskingState):
 
     async def about(self, card: Card | None, profile: Profile | None) -> None:
         """Another card, or another machine: settings stay while the card does."""
+        from workbench.catalogue import price_card
         from workbench.fit import Load
 
         if self.card is None or card is None or card.name != self.card.name:
@@ -57,7 +44,7 @@ class FitState(AskingState):
         if card is not None and profile is not None:
             load, quantisation, by_hand = self.load, self.quantisation, self.by_hand
             await self.ask(
-                lambda: _answer(card, profile, load, quantisation, by_hand),
+                lambda: price_card(card, profile, load, quantisation, by_hand=by_hand),
                 lambda found: self.set_trait("answer", found if self.card is card else None),
             )
 
@@ -86,50 +73,3 @@ class FitState(AskingState):
             words = {"title": "Calibrate this machine", "kind": "calibrate"}
             await asyncio.to_thread(lambda: jobs.submit("workbench.fit:calibrate", {}, **words))
             await self.jobs.refresh()
-
-
-def _answer(card: Card, profile: Profile, load: Load, mix: str, by_hand: bool) -> Answer:
-    """Price a card. Raises FitError."""
-    from workbench import fit
-    from workbench.catalogue import fit_card, network_for
-
-    network = network_for(card, mix or None)
-    found = fit_card(card, profile, load, mix or None)
-    if network is None:
-        return Answer(found, mix or card.quantisation or "", {})
-    if by_hand:
-        taken = fit.memory(network, load)
-        beside = sum(gpu.memory for gpu in profile.gpus) - (taken.gpu.value if taken.gpu else 0)
-        room = int(min(profile.memory - taken.ram.value, beside))
-        places = {0: "ram", network.architecture.layers + 1: "gpu"}
-        verdict = "no" if room < 0 else places.get(load.gpu_layers, "split")
-        speed = fit.profile_speed(network, load, profile)
-        found = fit.Fit(verdict, taken, speed, load, room, None)
-    here = fit.errors() if profile.name == "this" else ()
-    return Answer(
-        found,
-        mix or network.quantisation,
-        _choices(card, network, profile),
-        fit.largest_context(network, load, profile),
-        fit.best_quantisation(network.architecture, load, profile),
-        tuple(here),
-    )
-
-
-def _choices(card: Card, network: Network, profile: Profile) -> dict[str, tuple[Any, ...]]:
-    """What each slider reaches; quantisations are those that can be had, small ones first."""
-    from workbench.catalogue import network_for
-    from workbench.fit import CACHE_TYPES
-
-    longest = card.context or network.architecture.context or CONTEXTS[-1]
-    layers = network.architecture.layers + 1 if profile.gpus else 0
-    mixes = [one.quantisation for one in card.variants]
-    known = {name: network_for(card, name) for name in mixes} | {network.quantisation: network}
-    sizes = {name: sum(t.bytes for t in one.tensors) for name, one in known.items() if one}
-    return {
-        "quantisation": tuple(sorted(sizes, key=sizes.__getitem__)),
-        "context": (*(size for size in CONTEXTS if size < longest), longest),
-        "slots": (1, 2, 3, 4, 6, 8, 12, 16),
-        "cache_type": CACHE_TYPES,
-        "gpu_layers": tuple(range(layers + 1)) if layers else (),
-    }
