@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import threading
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from workbench.fit import (
     speed,
     this_machine,
 )
-from workbench.fit._calibrate import of_facts
+from workbench.fit._calibrate import _refuse_held_up, _Watch, of_facts
 from workbench.fit._derive import derive
 from workbench.fit._probe import TYPES, network_of_probe, probes
 from workbench.fit._speed import seconds
@@ -133,6 +134,18 @@ def test_a_type_that_was_held_up_is_forgotten_and_a_machine_that_was_is_not_cali
     rows["weights-Q8_0"]["rows"][0]["write"] = [9.0]
     with pytest.raises(FitError, match="Close other programs"):
         derive(wanted, rows, 2)
+
+
+def test_threads_that_were_held_up_are_refused_and_a_bit_of_work_is_not() -> None:
+    watch = _Watch()
+    for started, single in ((0.0, 0.5), (watch.work, 1.5)):
+        watch.work = started
+        watch.start = time.monotonic() - 1
+        if single < 1:
+            with pytest.raises(FitError, match="Calibrate when they rest"):
+                _refuse_held_up({"read": single}, watch)
+        else:
+            _refuse_held_up({"read": single}, watch)
 
 
 @pytest.mark.parametrize(

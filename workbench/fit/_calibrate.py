@@ -3,7 +3,7 @@
 `_probe` measures small networks through llama.cpp, `_derive` solves the costs of `_speed`'s
 formula from them. How far the repeats lie apart is the calibration's `spread`;
 when other programs took more than a tenth of the processors meanwhile it is `busy`. Both widen
-intervals.
+intervals. Where they made all threads slower than one it is refused: that is off by 10 times.
 
 Limits: processors only (the engine's llama.cpp is built without a GPU); a weight type that was
 not measured takes the costs of its nearest kin.
@@ -150,6 +150,7 @@ def run_calibration(
                 left = watch.seconds / number * (len(wanted) - number)
                 progress(number / len(wanted), f"{row['name']} measured, {left:.0f} s left")
     costs, single, best = derive(wanted, rows, threads)
+    _refuse_held_up(single, watch)
     found = Calibration(
         datetime.now(UTC).isoformat(timespec="seconds"), fingerprint(), _version(), threads, best,
         bandwidth, costs, single, _spread(rows), watch.others > _BUSY, watch.seconds,
@@ -157,6 +158,15 @@ def run_calibration(
     facts = {key: value for key, value in asdict(found).items() if key != "at"}
     save_calibration(facts | {"summary": found.summary})
     return newest_calibration() or found
+
+
+def _refuse_held_up(single: Mapping[str, float], watch: _Watch) -> None:
+    """All threads together are never slower than one, unless others take their processors."""
+    if watch.others > _BUSY and single.get("read", 1.0) < 1:
+        raise FitError(
+            f"Other programs took {watch.others:.0%} of the processors and held llama.cpp's "
+            "threads up, so that nothing true could be measured. Calibrate when they rest."
+        )
 
 
 def engine_threads() -> int:
