@@ -28,16 +28,9 @@ from fit_memory import _quiet, _settings
 from shaped_models import write_network
 
 from workbench.embedded._runner import Runner
-from workbench.fit import (
-    Calibration,
-    Estimate,
-    Load,
-    computed_network,
-    network_of,
-    run_calibration,
-    speed,
-)
+from workbench.fit import Estimate, Load, computed_network, network_of
 from workbench.gguf import read_header
+from workbench.machines import Calibration, run_calibration, speed
 
 PROMPT, WRITTEN, REPEATS = 512, 64, 3
 _EVERY = 6  # cases between two calibrations

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from workbench.cards import Card, shipped
 from workbench.catalogue import Catalogue, Filters
-from workbench.fit import this_machine
+from workbench.machines import this_machine
 from workbench.panels import voila_command
 
 COUNT = 10_000

@@ -127,8 +127,8 @@ def test_rooms_stay_small() -> None:
     budget = {"embedded": 2500, "cli": 2500}
     over = {room: count for room, count in lines.items() if count > budget.get(room, 1500)}
     assert not over
-    # two thirds of the rooms of the design were 13,100 lines; all of them are to stay below this
-    assert sum(lines.values()) <= 20_000
+    # what stands, with little air: the next issue has to argue for what it adds
+    assert sum(lines.values()) <= 21_000
 
 
 def requirements(lines: list[str]) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_calibrate_submits_a_job(run: Run) -> None:
 
     job = told(run("catalogue", "calibrate", "--detach", "--json"))
     try:
-        assert job["target"] == "workbench.fit:calibrate"
+        assert job["target"] == "workbench.machines:calibrate"
     finally:
         jobs.cancel(job["id"])
         jobs.wait(job["id"], 60)

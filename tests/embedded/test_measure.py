@@ -14,7 +14,7 @@ import pytest
 from conftest import EngineProcess, running, wait_until
 from tiny import write_tiny_llama
 
-from workbench import fit
+from workbench import fit, machines
 from workbench.embedded._account import gpu_bytes
 from workbench.gguf import read_header
 
@@ -203,7 +203,7 @@ def test_speeds_are_predicted_by_a_calibration(
     network = fit.network_of(read_header(file))
     for quantity in ("prompt_speed", "generation_speed"):
         (row,) = rows(engine, quantity=quantity)
-        pace = fit.speed(
+        pace = machines.speed(
             network,
             fit.Load(**row["load"]),
             prompt=row["details"]["prompt_tokens"],

@@ -14,24 +14,14 @@ import psutil
 import pytest
 
 from workbench.errors import FitError
-from workbench.fit import (
-    Architecture,
-    Load,
-    calibrate,
-    computed_network,
-    latest_calibration,
-    newest_calibration,
-    run_calibration,
-    save_calibration,
-    speed,
-    this_machine,
-)
-from workbench.fit._calibrate import _refuse_held_up, _Watch, of_facts
-from workbench.fit._derive import derive
-from workbench.fit._probe import TYPES, network_of_probe, probes
-from workbench.fit._speed import seconds
-from workbench.fit._work import work
+from workbench.fit import Architecture, Load, computed_network, latest_calibration, save_calibration
 from workbench.jobs import JobCancelled, JobContext
+from workbench.machines import calibrate, newest_calibration, run_calibration, speed, this_machine
+from workbench.machines._calibrate import _refuse_held_up, _Watch, of_facts
+from workbench.machines._derive import derive
+from workbench.machines._probe import TYPES, network_of_probe, probes
+from workbench.machines._speed import seconds
+from workbench.machines._work import work
 
 SHAPE = Architecture(
     "llama", 2, 256, 1000, 4, (4, 4), (64, 64), (64, 64), (None, None), 512, tied=False

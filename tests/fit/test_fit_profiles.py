@@ -12,17 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import FitError
-from workbench.fit import (
-    PROFILES,
-    Profile,
-    ProfileGpu,
-    find_profile,
-    profiles,
-    save_profile,
-    this_machine,
-)
-from workbench.fit._profiles import _CARDS, _CHIPS, _known_gpu
+from workbench.fit import Profile, ProfileGpu
 from workbench.hardware import Gpu, memory
+from workbench.machines import PROFILES, find_profile, profiles, save_profile, this_machine
+from workbench.machines._profiles import _CARDS, _CHIPS, _known_gpu
 from workbench.settings import home
 
 GIB = 2**30

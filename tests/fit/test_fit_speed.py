@@ -11,19 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import FitError
-from workbench.fit import (
-    PROFILES,
-    Architecture,
-    Calibration,
-    Load,
-    Network,
-    Profile,
-    ProfileGpu,
-    computed_network,
-    find_profile,
-    profile_speed,
-    speed,
-)
+from workbench.fit import Architecture, Load, Network, Profile, ProfileGpu, computed_network
+from workbench.machines import PROFILES, Calibration, find_profile, profile_speed, speed
 
 LAYERS, WIDTH, INNER, VOCABULARY, HEADS, KV, HEAD = 3, 256, 512, 1000, 8, 2, 32
 ATTENTION = 2 * WIDTH * WIDTH + 2 * WIDTH * KV * HEAD  # numbers of one layer

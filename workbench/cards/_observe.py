@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from workbench.cards._engine import _card as card_of_installed
 from workbench.errors import FitError, WorkbenchError
-from workbench.fit import Estimate, Load, Measurement, Network, corrected, memory, record, speed
+from workbench.fit import Estimate, Load, Measurement, Network, corrected, memory, record
+from workbench.machines import speed
 from workbench.types import Metrics, Model, RunningModel
 
 if TYPE_CHECKING:

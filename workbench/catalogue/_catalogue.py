@@ -15,7 +15,8 @@ from workbench.catalogue._prices import Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
 from workbench.catalogue._understand import understand
 from workbench.errors import EngineError, InvalidRequest, ModelNotFound
-from workbench.fit import Load, Profile, this_machine
+from workbench.fit import Load, Profile
+from workbench.machines import this_machine
 
 if TYPE_CHECKING:
     from workbench.engines import Engine

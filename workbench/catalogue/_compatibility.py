@@ -12,19 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from workbench.cards import Card
 from workbench.catalogue._networks import network_for
-from workbench.fit import (
-    PROFILES,
-    Estimate,
-    Fit,
-    Load,
-    Network,
-    Part,
-    Profile,
-    Speed,
-    fit,
-    largest_context,
-    profile_speed,
-)
+from workbench.fit import Estimate, Fit, Load, Network, Part, Profile, Speed, fit, largest_context
+from workbench.machines import PROFILES, profile_speed
 
 RUNS = ("gpu", "split", "ram", "tight")  # verdicts of what runs
 _SAID_AS = {

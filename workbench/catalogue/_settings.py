@@ -25,8 +25,8 @@ from workbench.fit import (
     errors,
     largest_context,
     memory,
-    profile_speed,
 )
+from workbench.machines import profile_speed
 
 CONTEXTS = tuple(2**power for power in range(9, 21))
 

@@ -69,7 +69,7 @@ def search(
 ) -> None:
     """Search by words and filters: workbench catalogue search code model that fits in 8 GB."""
     from workbench.catalogue import Filters
-    from workbench.fit import find_profile
+    from workbench.machines import find_profile
 
     text = " ".join(words)
     load = options.load_of(

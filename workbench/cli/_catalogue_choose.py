@@ -42,7 +42,7 @@ def recommend(
     TASK is such as code_generation, chat, summarisation, translation, reasoning, embedding, vision.
     """
     from workbench import advice as room
-    from workbench.fit import find_profile
+    from workbench.machines import find_profile
 
     profile = find_profile(machine)
     room.find_task(task)  # a word that cannot be is told before the cards are gathered
@@ -108,7 +108,7 @@ def compare(
 ) -> None:
     """Put models side by side: facts, fit, speed, results under the same metric and setting."""
     from workbench import advice as room
-    from workbench.fit import find_profile
+    from workbench.machines import find_profile
 
     profile = find_profile(machine)
     load = options.load_of(**loaded)

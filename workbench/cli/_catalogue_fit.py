@@ -42,10 +42,11 @@ def fit(
     NAME is a card's name, an installed model, a GGUF file or a Hugging Face folder.
     """
     from workbench import fit as room
+    from workbench import machines
     from workbench.catalogue import network_for
     from workbench.errors import FitError
 
-    profile = room.find_profile(machine)
+    profile = machines.find_profile(machine)
     load = options.load_of(**loaded)
     card = _card(name, live, folders, url)
     network = network_for(card, quantisation)
@@ -56,7 +57,7 @@ def fit(
         )
     found = room.fit(network, load, profile)
     # where the layers lie decides how fast it is
-    found = replace(found, speed=room.profile_speed(network, found.load, profile))
+    found = replace(found, speed=machines.profile_speed(network, found.load, profile))
     largest = room.largest_context(network, load, profile)
     best = room.best_quantisation(network.architecture, load, profile)
     if as_json:
@@ -138,7 +139,7 @@ def calibrate(detach: bool, as_json: bool) -> None:
     from workbench.cli._jobs import follow
     from workbench.jobs import submit
 
-    job = submit("workbench.fit:calibrate", title="Calibrate this machine", kind="calibration")
+    job = submit("workbench.machines:calibrate", title="Calibrate this machine", kind="calibrate")
     if detach:
         text = f"Submitted. Follow it: workbench jobs watch {job.id}"
         emit(job) if as_json else click.echo(text)

@@ -60,7 +60,7 @@ def _calibration_text(measured: Mapping[str, Any] | None) -> str:
 
 
 def _print_profiles(as_json: bool) -> None:
-    from workbench.fit import profiles, this_machine
+    from workbench.machines import profiles, this_machine
 
     found = (this_machine(), *profiles().values())
     if as_json:

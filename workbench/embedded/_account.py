@@ -23,7 +23,7 @@ from importlib.metadata import version
 from queue import SimpleQueue
 from typing import Any
 
-from workbench import fit
+from workbench import fit, machines
 from workbench.errors import FitError
 from workbench.library import Installed
 
@@ -157,7 +157,7 @@ def _formula(report: Report) -> fit.Estimate | None:
             read = tokens["prompt_tokens"]
             if report.quantity == "prompt_speed":
                 read -= tokens["cached_tokens"]
-            speed = fit.speed(network, load, prompt=read, written=tokens["written_tokens"])
+            speed = machines.speed(network, load, prompt=read, written=tokens["written_tokens"])
             if speed is None:
                 return None
             return speed.prompt if report.quantity == "prompt_speed" else speed.generation

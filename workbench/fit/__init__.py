@@ -6,19 +6,7 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 
 from __future__ import annotations
 
-from workbench.fit._calibrate import (
-    Calibration,
-    calibrate,
-    newest_calibration,
-    run_calibration,
-)
-from workbench.fit._correction import (
-    ErrorRow,
-    corrected,
-    corrected_memory,
-    corrected_speed,
-    errors,
-)
+from workbench.fit._correction import ErrorRow, corrected, corrected_memory, corrected_speed, errors
 from workbench.fit._fit import best_quantisation, fit, largest_context
 from workbench.fit._ledger import (
     Measurement,
@@ -27,10 +15,8 @@ from workbench.fit._ledger import (
     record,
     save_calibration,
 )
-from workbench.fit._memory import kv_cache_bytes, memory
-from workbench.fit._own_profiles import save_profile
+from workbench.fit._memory import check_load, kv_cache_bytes, memory
 from workbench.fit._parameters import active_parameter_count, parameter_count
-from workbench.fit._profiles import PROFILES, find_profile, profiles, this_machine
 from workbench.fit._records import (
     CACHE_TYPES,
     Architecture,
@@ -45,14 +31,11 @@ from workbench.fit._records import (
     Speed,
 )
 from workbench.fit._shape import network_of
-from workbench.fit._speed import profile_speed, speed
 from workbench.fit._tensors import computed_network, requantised
 
 __all__ = [
     "CACHE_TYPES",
-    "PROFILES",
     "Architecture",
-    "Calibration",
     "ErrorRow",
     "Estimate",
     "Fit",
@@ -66,13 +49,12 @@ __all__ = [
     "Speed",
     "active_parameter_count",
     "best_quantisation",
-    "calibrate",
+    "check_load",
     "computed_network",
     "corrected",
     "corrected_memory",
     "corrected_speed",
     "errors",
-    "find_profile",
     "fingerprint",
     "fit",
     "kv_cache_bytes",
@@ -80,15 +62,8 @@ __all__ = [
     "latest_calibration",
     "memory",
     "network_of",
-    "newest_calibration",
     "parameter_count",
-    "profile_speed",
-    "profiles",
     "record",
     "requantised",
-    "run_calibration",
     "save_calibration",
-    "save_profile",
-    "speed",
-    "this_machine",
 ]

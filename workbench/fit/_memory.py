@@ -46,7 +46,7 @@ def kv_cache_bytes(network: Network, load: Load) -> int:
 
 def memory(network: Network, load: Load) -> Memory:
     """What the process that holds the model takes at its peak. Raises FitError for bad loads."""
-    _check(load)
+    check_load(load)
     shape = network.architecture
     routed = shape.experts_used * (shape.expert_inner or shape.inner) if shape.experts else 0
     weights = weights_of(network.tensors, shape.layers, routed, shape.tied)
@@ -80,7 +80,7 @@ def memory(network: Network, load: Load) -> Memory:
     )
 
 
-def _check(load: Load) -> None:
+def check_load(load: Load) -> None:
     numbers = (load.context, load.slots, load.batch)
     if any(not 0 < number <= 2**53 for number in numbers):
         raise FitError("Context, slots and batch must be whole numbers above 0.")

@@ -93,7 +93,7 @@ class CatalogueState(AskingState):
 
     async def _gather(self) -> None:
         """All cards anew, and what depends on them."""
-        from workbench.fit import find_profile, profiles
+        from workbench.machines import find_profile, profiles
 
         self._seen = self._here
         self.profile = await asyncio.to_thread(find_profile, self.wanted)
@@ -166,7 +166,7 @@ class CatalogueState(AskingState):
 
     async def machine(self, value: str) -> None:
         """Ask about this machine or another one: a profile's name, or words like "24 GB GPU"."""
-        from workbench.fit import find_profile
+        from workbench.machines import find_profile
 
         if value == "other":
             self.other = True

@@ -71,5 +71,7 @@ class FitState(AskingState):
 
         if not any(job.kind == "calibrate" and not job.ended for job in self.jobs.jobs):
             words = {"title": "Calibrate this machine", "kind": "calibrate"}
-            await asyncio.to_thread(lambda: jobs.submit("workbench.fit:calibrate", {}, **words))
+            await asyncio.to_thread(
+                lambda: jobs.submit("workbench.machines:calibrate", {}, **words)
+            )
             await self.jobs.refresh()

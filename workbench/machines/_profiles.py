@@ -22,9 +22,8 @@ from types import MappingProxyType
 from typing import Any
 
 from workbench.errors import FitError
-from workbench.fit import _own_profiles
-from workbench.fit._ledger import latest_calibration
-from workbench.fit._records import Profile, ProfileGpu
+from workbench.fit import Profile, ProfileGpu, latest_calibration
+from workbench.machines import _own_profiles
 
 GIB = 2**30
 _DATA: Mapping[str, Any] = json.loads(

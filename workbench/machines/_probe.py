@@ -1,4 +1,4 @@
-"""The program that measures llama.cpp on this machine: `python -m workbench.fit._probe`.
+"""The program that measures llama.cpp on this machine: `python -m workbench.machines._probe`.
 
 A process of its own, since native code may crash and a calibration may be cancelled. It reads
 one JSON line from stdin, {"folder", "threads", "scale"}, and answers with one JSON line per
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.fit._records import Architecture, Network
+from workbench.fit import Architecture, Network
 
 if TYPE_CHECKING:
     from workbench.gguf import TensorInfo
@@ -86,7 +86,7 @@ def probes(scale: float, threads: int) -> Iterator[Probe]:
 
 def network_of_probe(probe: Probe) -> Network:
     """The probe's tensors: matrices of its type, embeddings of 16 bits, routers of 32."""
-    from workbench.fit._tensors import computed_network
+    from workbench.fit import computed_network
 
     plain = computed_network(architecture(probe), "F16")
     return replace(plain, tensors=tuple(_typed(one, probe.kind) for one in plain.tensors))

@@ -13,9 +13,9 @@ from statistics import mean, median
 from typing import Any
 
 from workbench.errors import FitError
-from workbench.fit._probe import TYPES, Probe, network_of_probe
-from workbench.fit._records import Load
-from workbench.fit._work import Amounts, work
+from workbench.fit import Load
+from workbench.machines._probe import TYPES, Probe, network_of_probe
+from workbench.machines._work import Amounts, work
 
 READ, WRITE = 0, 1
 # Of a measurement, the share that an unknown cost is given whatever the known ones take: what

@@ -20,8 +20,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workbench.fit._memory import _check as check_load
-from workbench.fit._records import Load, Network
+from workbench.fit import Load, Network, check_load
 
 if TYPE_CHECKING:
     from workbench.gguf import TensorInfo

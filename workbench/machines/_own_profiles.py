@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench import settings
 from workbench.errors import FitError
-from workbench.fit._records import Profile, ProfileGpu
+from workbench.fit import Profile, ProfileGpu
 
 _MOST_BYTES = 1 << 20
 _LARGEST = 1e18

@@ -17,9 +17,9 @@ import math
 from statistics import harmonic_mean
 from typing import NamedTuple
 
-from workbench.fit._calibrate import Calibration, newest_calibration
-from workbench.fit._records import Estimate, Load, Network, Profile, Speed
-from workbench.fit._work import PROMPT, WRITTEN, Amounts, work
+from workbench.fit import Estimate, Load, Network, Profile, Speed
+from workbench.machines._calibrate import Calibration, newest_calibration
+from workbench.machines._work import PROMPT, WRITTEN, Amounts, work
 
 _GPU_BANDWIDTH, _GPU_COMPUTE = 0.6, 0.55  # of the data sheet's
 _CPU_BANDWIDTH, _CORE_COMPUTE = 0.6, 60e9

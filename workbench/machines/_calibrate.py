@@ -30,9 +30,9 @@ from typing import IO, Any
 import psutil
 
 from workbench.errors import FitError
-from workbench.fit._derive import derive
-from workbench.fit._ledger import fingerprint, latest_calibration, save_calibration
-from workbench.fit._probe import probes
+from workbench.fit import fingerprint, latest_calibration, save_calibration
+from workbench.machines._derive import derive
+from workbench.machines._probe import probes
 
 _BUSY = 0.1
 _SILENCE = 90.0  # seconds for one model
@@ -120,7 +120,7 @@ def of_facts(facts: Mapping[str, Any] | None) -> Calibration | None:
 
 
 def calibrate(job: Any) -> dict[str, Any]:
-    """The job's target, `workbench.fit:calibrate`; what it returns are the calibration's facts."""
+    """The target of the job `workbench.machines:calibrate`; it returns the calibration's facts."""
     return asdict(run_calibration(job.progress, job.check_cancelled))
 
 
@@ -222,7 +222,7 @@ def _answers(
 ) -> Iterator[dict[str, Any]]:
     """The probe's lines. The program is ended when the caller stops, whatever the reason."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "workbench.fit._probe"], text=True,
+        [sys.executable, "-m", "workbench.machines._probe"], text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
