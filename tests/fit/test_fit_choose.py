@@ -12,6 +12,7 @@ from shaped import architecture
 from workbench.fit import (
     Architecture,
     Load,
+    Measurement,
     Profile,
     ProfileGpu,
     best_quantisation,
@@ -19,6 +20,7 @@ from workbench.fit import (
     fit,
     largest_context,
     memory,
+    record,
 )
 
 GB = 10**9
@@ -125,6 +127,28 @@ def test_the_best_quantisation_stays_on_the_card_when_one_does() -> None:
     best = best_quantisation(EIGHT, Load(), machine(64, 8))
     assert best is not None and best not in {"F16", "Q8_0"}
     assert fit(computed_network(EIGHT, best), Load(), machine(64, 8)).verdict == "gpu"
+
+
+def test_a_file_of_any_family_has_a_best_quantisation() -> None:
+    unheard = replace(Q4, architecture=replace(EIGHT, name="unheard-of"), from_file=True)
+    assert best_quantisation(unheard, Load(), machine(64)) == "F16"
+    assert best_quantisation(unheard, Load(), machine(2)) is None
+
+
+def test_this_machine_is_asked_with_what_its_ledger_knows() -> None:
+    here, elsewhere = replace(machine(16), name="this"), machine(16)
+    plain = memory(Q4, Load())
+    assert fit(Q4, Load(), here).memory == plain, "nothing was measured yet"
+    lines = [
+        Measurement("memory_ram", 1.5 * plain.ram.value, "embedded-cpu", "llama", f"m{number}",
+                    load=Load(), formula=plain.ram)
+        for number in range(12)
+    ]  # fmt: skip
+    record(*lines)
+    found, other = fit(Q4, Load(), here).memory, fit(Q4, Load(), elsewhere).memory
+    assert found is not None and other == plain
+    assert 1.3 * plain.ram.value < found.ram.value < 1.5 * plain.ram.value
+    assert "corrected by 12 measurements" in found.ram.basis
 
 
 def test_a_family_without_a_known_layout_has_no_best_quantisation() -> None:

@@ -24,7 +24,7 @@ from workbench.fit import (
     best_quantisation,
     errors,
     largest_context,
-    memory,
+    memory_on,
 )
 from workbench.machines import profile_speed
 
@@ -61,13 +61,13 @@ def price_card(
         quantisation or network.quantisation,
         _choices(card, network, profile),
         largest_context(network, load, profile),
-        best_quantisation(network.architecture, load, profile),
+        best_quantisation(network, load, profile),
         tuple(errors()) if profile.name == "this" else (),
     )
 
 
 def _by_hand(network: Network, load: Load, profile: Profile) -> Fit:
-    taken = memory(network, load)
+    taken = memory_on(network, load, profile)
     beside = sum(gpu.memory for gpu in profile.gpus) - (taken.gpu.value if taken.gpu else 0)
     room = int(min(profile.memory - taken.ram.value, beside))
     places = {0: "ram", network.architecture.layers + 1: "gpu"}

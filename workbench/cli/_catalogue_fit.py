@@ -59,7 +59,7 @@ def fit(
     # where the layers lie decides how fast it is
     found = replace(found, speed=machines.profile_speed(network, found.load, profile))
     largest = room.largest_context(network, load, profile)
-    best = room.best_quantisation(network.architecture, load, profile)
+    best = room.best_quantisation(network, load, profile)
     if as_json:
         emit(
             {

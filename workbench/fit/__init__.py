@@ -7,7 +7,7 @@ kept beside what was measured (the ledger), which corrects the next estimate.
 from __future__ import annotations
 
 from workbench.fit._correction import ErrorRow, corrected, corrected_memory, corrected_speed, errors
-from workbench.fit._fit import best_quantisation, fit, largest_context
+from workbench.fit._fit import best_quantisation, fit, largest_context, memory_on
 from workbench.fit._ledger import (
     Measurement,
     fingerprint,
@@ -61,6 +61,7 @@ __all__ = [
     "largest_context",
     "latest_calibration",
     "memory",
+    "memory_on",
     "network_of",
     "parameter_count",
     "record",

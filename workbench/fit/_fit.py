@@ -16,9 +16,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.errors import FitError
+from workbench.fit._correction import corrected_memory
 from workbench.fit._memory import GPU_BYTES, kv_cache_bytes, memory
 from workbench.fit._records import Architecture, Fit, Load, Memory, Network, Profile, Speed
-from workbench.fit._tensors import computed_network
+from workbench.fit._tensors import computed_network, requantised
 
 _BY_BITS = (
     "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0",
@@ -64,15 +65,17 @@ def largest_context(network: Network, load: Load, profile: Profile) -> int | Non
     return low or None
 
 
-def best_quantisation(architecture: Architecture, load: Load, profile: Profile) -> str | None:
+def best_quantisation(model: Architecture | Network, load: Load, profile: Profile) -> str | None:
     """The quantisation of most bits that fits with room to spare; None when none does.
 
-    On a profile with cards: of most bits that fits the cards whole, else of most bits at all.
+    On a profile with cards: of most bits that fits the cards whole, else of most bits at all. A
+    network of a file is asked about its own tensors, so its family need not be known.
     """
+    make = requantised if isinstance(model, Network) else computed_network
     fitting = None
     for quantisation in _BY_BITS:
         try:
-            found = fit(computed_network(architecture, quantisation), load, profile)
+            found = fit(make(model, quantisation), load, profile)  # type: ignore[arg-type]
         except FitError:
             return None
         if found.verdict == "gpu" or (found.verdict == "ram" and not profile.gpus):
@@ -91,16 +94,24 @@ def _placed(network: Network, load: Load, profile: Profile) -> tuple[Load, Memor
     """The load with as many layers on cards as fit, and what that takes."""
     low, high = 0, network.architecture.layers + 1 if profile.gpus else 0
     best = replace(load, gpu_layers=0)
-    taken = memory(network, best)
+    taken = memory_on(network, best, profile)
     while low < high:  # from all of them down: that all fit is the usual case
         middle = high if low == 0 and high > network.architecture.layers else (low + high + 1) // 2
         tried = replace(load, gpu_layers=middle)
-        needed = memory(network, tried)
+        needed = memory_on(network, tried, profile)
         if needed.gpu is not None and _on_cards(needed, profile) <= _card_memory(profile):
             low, best, taken = middle, tried, needed
         else:
             high = middle - 1
     return best, taken
+
+
+def memory_on(network: Network, load: Load, profile: Profile) -> Memory:
+    """The formula's memory; on this machine as the ledger corrects it."""
+    taken = memory(network, load)
+    if profile.name != "this":
+        return taken
+    return corrected_memory(taken, network.architecture.name, load)
 
 
 def _card_memory(profile: Profile) -> int:

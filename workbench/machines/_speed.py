@@ -17,7 +17,7 @@ import math
 from statistics import harmonic_mean
 from typing import NamedTuple
 
-from workbench.fit import Estimate, Load, Network, Profile, Speed
+from workbench.fit import Estimate, Load, Network, Profile, Speed, corrected_speed
 from workbench.machines._calibrate import Calibration, newest_calibration
 from workbench.machines._work import PROMPT, WRITTEN, Amounts, work
 
@@ -88,13 +88,15 @@ def _told(
 
 
 def profile_speed(network: Network, load: Load, profile: Profile) -> Speed | None:
-    """Tokens per second on a profile: measured for "this" one, from data sheets for the others.
+    """Tokens per second on a profile: for "this" one by its calibration, as the ledger corrects it;
+    for the others from data sheets.
 
     `load.gpu_layers` layers are on its cards (Apple's processors and cards read the same
     memory). None where a rate that is needed is not known.
     """
     if profile.name == "this" and not load.gpu_layers:
-        return speed(network, load)
+        found = speed(network, load)
+        return found and corrected_speed(found, network.architecture.name, load)
     prompt, written = _lengths(load, PROMPT, WRITTEN)
     reading, writing = work(network, load, prompt, written)
     share = _on_gpu(network, load) if profile.gpus else 0.0
