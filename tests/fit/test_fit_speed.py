@@ -26,7 +26,7 @@ COSTS = {
     "cache:f16": 1e-10, "cache:q8_0": 3e-10, "cache:q4_0": 5e-10, "attention": 1e-11,
     "attention-compute:f16": 1e-11, "attention-compute:q8_0": 3e-11,
     "attention-compute:q4_0": 3e-11, "layer": 2e-5, "token": 5e-5, "vocabulary": 1e-9,
-    "experts-read": 1.5, "experts-compute": 2.0,
+    "experts-read": 1.5, "experts-compute": 2.0, "rows": 1e-18, "cells": 1e-18,
 }  # fmt: skip
 SINGLE = {"read": 2.0, "compute": 1.9, "attention": 1.9, "layer": 0.5}
 HERE = Calibration("2026-11-21T00:00:00+00:00", "m", "xllamacpp 1", 4, 4, 4e10, COSTS, SINGLE)
@@ -56,12 +56,15 @@ def reads(one: Network, load: Load | None = None, calibration: Calibration = HER
 
 
 def test_writing_is_the_sum_by_hand() -> None:
-    found = speed(network(), Load(), HERE, prompt=500, written=100)
+    costs = {**COSTS, "rows": 1e-8, "cells": 1e-7}
+    found = speed(network(), Load(), replace(HERE, costs=costs), prompt=500, written=100)
     weights = 2 * (LAYERS * (ATTENTION + FEED_FORWARD) + WIDTH * VOCABULARY)
     cached = 550 * LAYERS * KV * 2 * HEAD * 2
     operations = 2 * 550 * LAYERS * HEADS * 2 * HEAD
     expected = weights * 2e-11 + cached * 1e-10 + operations * 1e-11
     expected += LAYERS * 2e-5 + 5e-5 + VOCABULARY * 1e-9
+    rows = LAYERS * (2 * WIDTH + 2 * KV * HEAD + 2 * INNER + WIDTH) + VOCABULARY
+    expected += rows * 1e-8 + 550 * LAYERS * 1e-7
     assert found is not None
     assert found.generation.value == pytest.approx(1 / expected)
 

@@ -109,7 +109,7 @@ def _print_fit(found: Fit, largest: int | None, best: str | None) -> None:
         )
     )
     if speed is None:
-        click.echo("  speed: not calibrated; `workbench catalogue calibrate` takes about 20 s")
+        click.echo("  speed: not calibrated; `workbench catalogue calibrate` takes about 40 s")
     if memory is not None:
         click.echo("\nWhat takes the memory")
         rows = [(part.name, size_text(part.bytes), part.where) for part in memory.parts]

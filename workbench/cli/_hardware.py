@@ -55,7 +55,7 @@ def hardware(profiles: bool, as_json: bool) -> None:
 
 def _calibration_text(measured: Mapping[str, Any] | None) -> str:
     if measured is None:
-        return "not yet: `workbench catalogue calibrate` takes about 20 s"
+        return "not yet: `workbench catalogue calibrate` takes about 40 s"
     return str(measured.get("summary") or measured["at"])
 
 

@@ -1,4 +1,4 @@
-"""What this machine was measured to do: a probe of about 20 seconds that the user starts.
+"""What this machine was measured to do: a probe of about 40 seconds that the user starts.
 
 `_probe` measures small networks through llama.cpp, `_derive` solves the costs of `_speed`'s
 formula from them. How far the repeats lie apart is the calibration's `spread`;

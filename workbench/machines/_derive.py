@@ -1,14 +1,16 @@
 """The costs of `_work`'s amounts, solved from what the probe measured.
 
 One after the other: fixed costs come from networks too small to cost anything else; what a
-cached token costs from two depths of the context, with many and with few key heads; then each
-weight type's from a wide network, less all that is known. A measurement is the quickest of its
+cached token costs from two depths of the context, with many, with fewer and with few heads; what
+a row costs from a wide and a narrow network; then each weight type's from a wide network, less
+all that is known. A measurement is the quickest of its
 repeats, since other work can only slow it down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from statistics import mean, median
 from typing import Any
 
@@ -23,6 +25,9 @@ READ, WRITE = 0, 1
 _LEAST = 0.1
 _LEAST_OF_WEIGHTS = 0.6
 _LEAST_OF_EXPERTS = 0.4
+_SMALL = 0.01
+_OTHERS = ("attention-wide", "attention-few")
+_AS_COMPUTED = ("cache", "attention", "attention-compute", "cells", "rows")
 _DEAREST = 5.0  # times the middle of the types
 Costs = dict[str, float]
 
@@ -84,6 +89,10 @@ def _derive(rows: _Rows, threads: int) -> tuple[Costs, Costs, int]:
     def cost(key: str) -> float:
         return costs.get(key, 0.0)
 
+    costs["rows"] = _row(rows, cost)
+    costs["layer"] = max(
+        costs["layer"] - _rows_of_layer(rows, threads) * costs["rows"], _LEAST * costs["layer"]
+    )
     for kind in TYPES:
         if rows.has(f"weights-{kind}"):
             for which, what in ((WRITE, "read"), (READ, "compute")):
@@ -120,16 +129,21 @@ def _fixed(rows: _Rows, threads: int) -> Costs:
     return {"layer": layer, "token": max(quick - 2 * layer, _LEAST * quick)}
 
 
+def _rows_of_layer(rows: _Rows, threads: int) -> float:
+    """Rows in a layer of the networks that the fixed costs come from."""
+    shallow, deep = f"shallow-{threads}", f"deep-{threads}"
+    more = rows.amounts(deep, WRITE)["rows"] - rows.amounts(shallow, WRITE)["rows"]
+    return more / (rows.probes[deep].layers - rows.probes[shallow].layers)
+
+
 def _attention(rows: _Rows, costs: Costs) -> None:
     """Bytes and operations between tokens, from two depths of the context."""
-    names = ("attention-f16", "attention-wide")
-    (a, b, left), (c, d, right) = (_slope(rows, name, "f16") for name in names)
-    per_byte = (left * d - right * b) / (a * d - c * b)
-    per_byte = min(max(per_byte, _LEAST * left / a), left / a)
-    costs["cache:f16"] = per_byte
-    costs["attention"] = max((left - per_byte * a) / b, 0.01 * left / b)
-    a, b, left = _slope(rows, "attention-q8_0", "q8_0")
-    costs["cache:q8_0"] = max(left - b * costs["attention"], _LEAST * left) / a
+    keys = ("cache:f16", "attention", "cells")
+    slopes = [_slope(rows, name, "f16") for name in ("attention-f16", *_OTHERS)]
+    costs |= dict(zip(keys, _positive(slopes), strict=True))
+    *amounts, left = _slope(rows, "attention-q8_0", "q8_0")
+    rest = left - amounts[1] * costs["attention"] - amounts[2] * costs["cells"]
+    costs["cache:q8_0"] = max(rest, _LEAST * left) / amounts[0]
     costs["cache:q4_0"] = costs["cache:q8_0"] * 34 / 18  # per number, not per byte
     for kind in ("f16", "q8_0"):
         name, key = f"attention-{kind}", f"attention-compute:{kind}"
@@ -142,15 +156,52 @@ def _attention(rows: _Rows, costs: Costs) -> None:
     costs["attention-compute:q4_0"] = costs["attention-compute:q8_0"]
 
 
-def _slope(rows: _Rows, name: str, kind: str) -> tuple[float, float, float]:
-    """Bytes, operations and seconds by which a deep token differs from a shallow one."""
+def _slope(rows: _Rows, name: str, kind: str) -> tuple[float, float, float, float]:
+    """Bytes, operations, cells and seconds by which a deep token differs from a shallow one."""
     first, last = (rows.amounts(name, WRITE, place) for place in (0, -1))
     seconds = [rows.seconds(name, WRITE, place) for place in (0, -1)]
     return (
         last[f"cache:{kind}"] - first[f"cache:{kind}"],
         last["attention"] - first["attention"],
+        last["cells"] - first["cells"],
         max(seconds[1] - seconds[0], _LEAST * seconds[1]),
     )
+
+
+def _positive(equations: Sequence[Sequence[float]]) -> list[float]:
+    """The costs that explain measurements best: each equation holds amounts, then seconds.
+
+    Least squares of the relative errors, with a least share for each cost, since no cost is
+    free and a disturbed measurement would make one so.
+    """
+    import numpy as np
+
+    rows = np.array([row[:-1] for row in equations])
+    seconds = np.array([row[-1] for row in equations])
+    least = np.min(_SMALL * seconds[:, None] / rows, axis=0)
+    rest = (seconds - rows @ least) / seconds
+    relative = rows / seconds[:, None]
+    best, found = np.inf, np.zeros(len(least))
+    for chosen in product((False, True), repeat=len(least)):  # non-negative, by trying all
+        mask = np.array(chosen)
+        some = np.zeros(len(least))
+        if mask.any():
+            some[mask] = np.linalg.lstsq(relative[:, mask], rest, rcond=None)[0]
+        off = float(np.sum((relative @ some - rest) ** 2))
+        if (some >= 0).all() and off < best:
+            best, found = off, some
+    return [float(cost) for cost in found + least]
+
+
+def _row(rows: _Rows, cost: Callable[[str], float]) -> float:
+    """What a row costs beside its bytes, from a wide and a narrow network of one type."""
+    equations = []
+    for name in ("weights-Q8_0", "short-Q8_0"):
+        amounts, measured = rows.amounts(name, WRITE), rows.seconds(name, WRITE)
+        asked = ("read:Q8_0", "rows")
+        rest = measured - sum(n * cost(key) for key, n in amounts.items() if key not in asked)
+        equations.append((*(amounts[key] for key in asked), max(rest, _LEAST * measured)))
+    return _positive(equations)[1]
 
 
 def _single(rows: _Rows, costs: Costs, threads: int) -> tuple[Costs, int]:
@@ -167,7 +218,7 @@ def _single(rows: _Rows, costs: Costs, threads: int) -> tuple[Costs, int]:
         for which, what in ((READ, "compute"), (WRITE, "read")):
             key = f"{what}:Q8_0"
             single[what] = rows.solve("single-Q8_0", which, key, alone) / costs[key]
-            single |= dict.fromkeys(("cache", "attention", "attention-compute"), single["compute"])
+            single |= dict.fromkeys(_AS_COMPUTED, single["compute"])
     speeds = {1: rows.seconds("single-Q8_0", WRITE), threads: rows.seconds("weights-Q8_0", WRITE)}
     if rows.has("half-Q8_0"):
         speeds[threads // 2] = rows.seconds("half-Q8_0", WRITE)

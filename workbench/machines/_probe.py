@@ -68,10 +68,14 @@ def probes(scale: float, threads: int) -> Iterator[Probe]:
     yield narrow
     yield replace(narrow, name="attention-q8_0", cache_type="q8_0")
     yield replace(narrow, name="attention-wide", kv_heads=32)
+    few = replace(narrow, name="attention-few", heads=9, kv_heads=3, width=576, inner=1536)
+    yield replace(few, layers=12)
     wide = Probe("", "Q8_0", 2, 2048, 5632, 32, 8, prompts=(prompt,), written=8)
     if scale < 1:
         wide = replace(wide, width=512, inner=1024, heads=8)
     yield replace(wide, name="weights-Q8_0")
+    short = replace(wide, name="short-Q8_0", width=512, inner=1536, heads=8, kv_heads=2)
+    yield replace(short, layers=48 if scale >= 1 else 4)
     if threads > 1:
         yield replace(wide, name="single-Q8_0", threads=1)
     if threads > 3:

@@ -1,16 +1,18 @@
 """What reading a prompt and writing an answer consist of: amounts, each with a cost elsewhere.
 
-    writing = Σ bytes of the weights read · read(type) + keys and values · cache(type)
-              + operations on them · attention + layers · layer + token + vocabulary
+    writing = Σ bytes of the weights read · read(type) + their rows · row
+              + keys and values · cache(type) + operations on them · attention + cells · cell
+              + layers · layer + token + vocabulary
     reading = Σ operations on weights · compute(type) + operations between tokens · attention
               + per batch: layers · layer + token
 
-All weights are read for a token except the embeddings, which are looked up (tied ones are read
-as the output matrix), and of experts those that are used. A sliding window caps the keys that a
-layer reads. The last layer's feed-forward part and the output matrix see a prompt's last token
-only, as llama.cpp computes it; an encoder needs all tokens everywhere. Not counted: layers that
-read another layer's keys. Amounts are linear, so the same list with one unknown cost gives
-that cost from a measurement (`_derive`).
+A row of a matrix costs something however short it is, which narrow networks feel; so does a cell
+of a layer's cache however few heads it has. All weights are read for a token except the
+embeddings, which are looked up (tied ones are read as the output matrix), and of experts those
+that are used. A sliding window caps the keys that a layer reads. The last layer's feed-forward
+part and the output matrix see a prompt's last token only, as llama.cpp computes it; an encoder
+needs all tokens everywhere. Not counted: layers that read another layer's keys. Amounts are
+linear, so the same list with one unknown cost gives that cost from a measurement (`_derive`).
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ def _add_weights(
     if "_exps." in name and shape.experts:
         share = shape.experts_used / shape.experts
         writing[f"experts-read:{tensor.type}"] += tensor.bytes * share
+        writing["rows"] += operations / 2 / tensor.shape[0] * share
         if _is_last(network, name):
             reading[f"experts-read:{tensor.type}"] += tensor.bytes * share
             return
@@ -79,6 +82,7 @@ def _add_weights(
         reading[f"experts-compute:{tensor.type}"] += operations * share * prompt
         return
     writing[f"read:{tensor.type}"] += tensor.bytes
+    writing["rows"] += operations / 2 / tensor.shape[0]
     if output or _is_last(network, name):
         reading[f"read:{tensor.type}"] += tensor.bytes
     else:
@@ -114,6 +118,7 @@ def _add_attention(
         seen = depth if window is None else min(depth, window)
         writing[f"cache:{kind}"] += seen * heads * (key + value) * _CACHE_BYTES[kind]
         writing["attention"] += 2.0 * seen * shape.heads * (key + value)
+        writing["cells"] += seen
     if shape.state_bytes:
         writing["state"] += 2.0 * shape.state_bytes
         reading["state"] += 2.0 * shape.state_bytes * prompt / 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +115,11 @@ class CatalogueState(AskingState):
         from workbench.catalogue import Catalogue, gather
         from workbench.engines import connect
 
-        engine = None
-        with suppress(EngineError):
-            engine = connect(self.engine.url or None, start=False)
-        found = gather(engine, live=self._live)
+        with ExitStack() as opened:
+            engine = None
+            with suppress(EngineError):
+                engine = opened.enter_context(connect(self.engine.url or None, start=False))
+            found = gather(engine, live=self._live)
         if self.cards is None:
             return found
         return Catalogue(merge([card for card in found if card.installed], self.cards))
