@@ -14,6 +14,7 @@ from typing import Any
 
 import pexpect
 import pytest
+from tiny import write_tiny_llama
 
 COMMAND = str(Path(sys.executable).with_name("workbench"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -58,8 +59,9 @@ def terminal() -> Iterator[Callable[..., pexpect.spawn]]:
 def session_engine(
     tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path, tiny_embedding_gguf: Path
 ) -> Iterator[str]:
-    """The URL of an engine with `tiny` and `embed`, in a home of its own."""
+    """The URL of an engine with `tiny`, `endless` and `embed`, in a home of its own."""
     home = tmp_path_factory.mktemp("engine-home")
+    endless_gguf = write_tiny_llama(home / "endless.gguf", endless=True)
     environment = {**os.environ, "WORKBENCH_HOME": str(home), "OLLAMA_NUM_PARALLEL": "2"}
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench.embedded", "--port", "0"],
@@ -69,7 +71,8 @@ def session_engine(
     )
     try:
         url = announced(home, process)
-        for name, file in (("tiny", tiny_gguf), ("embed", tiny_embedding_gguf)):
+        files = {"tiny": tiny_gguf, "endless": endless_gguf, "embed": tiny_embedding_gguf}
+        for name, file in files.items():
             modelfile = home / "Modelfile"
             modelfile.write_text(f"FROM {file}\nPARAMETER seed 7\nPARAMETER num_predict 24\n")
             subprocess.run(

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from engines.scripted import Exchange, ScriptedServer, answer
 
+from workbench.fit import Measurement, record
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -166,6 +168,11 @@ def test_an_answer_of_an_ollama_reaches_the_ledger(run: Run) -> None:
     assert done.returncode == 0, done.stderr
     rows = told(run("catalogue", "errors", "--json"))
     assert {(row["backend"], row["quantity"]) for row in rows} == {("ollama", "memory_ram")}
+    words = run("catalogue", "errors")
+    assert words.returncode == 0 and "memory_ram  ollama" in words.stdout
+    unknown = Measurement("prompt_speed", 9.0, "embedded-cpu", "llama", "m")
+    record(unknown)  # nothing was predicted: there is no error to show, and no crash
+    assert "?" in run("catalogue", "errors").stdout
 
 
 def test_calibrate_submits_a_job(run: Run) -> None:

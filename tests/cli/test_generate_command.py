@@ -72,7 +72,7 @@ class TestWithAnEngine:
     def test_ctrl_c_stops_the_generation(self, command: str, engine: str) -> None:
         endless = [
             "generate",
-            "tiny",
+            "endless",
             "x",
             "-o",
             "num_predict=-1",
@@ -91,11 +91,11 @@ class TestWithAnEngine:
             assert process.wait(30) in {130, 141}
             assert b"Traceback" not in process.stderr.read()
         with connect(engine) as client:  # the slot is free again, or this would queue for ever
-            reply = client.generate("tiny", "y", options={"num_ctx": 128, "num_predict": 3})
+            reply = client.generate("endless", "y", options={"num_ctx": 128, "num_predict": 3})
         assert reply.metrics.eval_count == 3
 
     def test_ctrl_c_on_a_terminal(self, terminal: Terminal) -> None:
-        child = terminal("generate", "tiny", "x", "-o", "num_predict=-1", "-o", "temperature=0")
+        child = terminal("generate", "endless", "x", "-o", "num_predict=-1")
         child.expect(r"\w+\W+\w+")
         child.sendintr()
         child.expect(pexpect.EOF)
@@ -144,7 +144,7 @@ class TestWithAnEngine:
         run("models", "rm", "-y", "talked")
 
     def test_ctrl_c_in_a_chat_stops_the_answer_alone(self, terminal: Terminal) -> None:
-        child = terminal("chat", "tiny", "-o", "num_predict=-1", "-o", "temperature=0")
+        child = terminal("chat", "endless", "-o", "num_predict=-1", "-o", "temperature=0")
         child.expect(">>> ")
         child.sendline("hello")
         child.expect(r"\w+\W+\w+\W+\w+")

@@ -160,10 +160,18 @@ def errors(as_json: bool) -> None:
         emit(found)
         return
     rows = [
-        (row.quantity, row.backend, row.architecture, row.count, f"{row.median:+.1%}",
-         f"{row.p95:.1%}")
+        (row.quantity, row.backend, row.architecture, row.count, _share(row.median),
+         _share(row.bias, "+"), _share(row.p95))
         for row in found
     ]  # fmt: skip
-    table(("WHAT", "BACKEND", "ARCHITECTURE", "COUNT", "MEDIAN ERROR", "95 % BELOW"), rows)
+    table(
+        ("WHAT", "BACKEND", "ARCHITECTURE", "COUNT", "MEDIAN ERROR", "WITH SIGN", "95 % BELOW"),
+        rows,
+    )
     if not found:
         click.echo("Nothing was measured yet. Load a model and ask it something.")
+
+
+def _share(value: float | None, sign: str = "") -> str:
+    """A share as a percentage; a question mark where nothing could be compared."""
+    return "?" if value is None else f"{value:{sign}.1%}"

@@ -39,7 +39,9 @@ class FitState(AskingState):
         from workbench.fit import Load
 
         if self.card is None or card is None or card.name != self.card.name:
-            self.load, self.quantisation, self.by_hand, self.answer = Load(), "", False, None
+            trained = (card and card.context) or Load().context
+            self.load = Load(context=min(Load().context, trained))  # as the engine does
+            self.quantisation, self.by_hand, self.answer = "", False, None
         self.card, self.profile = card, profile
         if card is not None and profile is not None:
             load, quantisation, by_hand = self.load, self.quantisation, self.by_hand
