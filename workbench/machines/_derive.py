@@ -89,10 +89,9 @@ def _derive(rows: _Rows, threads: int) -> tuple[Costs, Costs, int]:
     def cost(key: str) -> float:
         return costs.get(key, 0.0)
 
-    costs["rows"] = _row(rows, cost)
-    costs["layer"] = max(
-        costs["layer"] - _rows_of_layer(rows, threads) * costs["rows"], _LEAST * costs["layer"]
-    )
+    per_layer = _rows_of_layer(rows, threads)  # which the layers' cost has in it so far
+    costs["rows"] = _row(rows, cost, per_layer)
+    costs["layer"] = max(costs["layer"] - per_layer * costs["rows"], _LEAST * costs["layer"])
     for kind in TYPES:
         if rows.has(f"weights-{kind}"):
             for which, what in ((WRITE, "read"), (READ, "compute")):
@@ -193,14 +192,19 @@ def _positive(equations: Sequence[Sequence[float]]) -> list[float]:
     return [float(cost) for cost in found + least]
 
 
-def _row(rows: _Rows, cost: Callable[[str], float]) -> float:
-    """What a row costs beside its bytes, from a wide and a narrow network of one type."""
+def _row(rows: _Rows, cost: Callable[[str], float], per_layer: float) -> float:
+    """What a row costs beside its bytes, from a wide and a narrow network of one type.
+
+    So many rows `per_layer` are paid for already, with the layer.
+    """
     equations = []
     for name in ("weights-Q8_0", "short-Q8_0"):
         amounts, measured = rows.amounts(name, WRITE), rows.seconds(name, WRITE)
         asked = ("read:Q8_0", "rows")
         rest = measured - sum(n * cost(key) for key, n in amounts.items() if key not in asked)
-        equations.append((*(amounts[key] for key in asked), max(rest, _LEAST * measured)))
+        paid = per_layer * amounts["layer"]
+        some = (amounts["read:Q8_0"], amounts["rows"] - paid)
+        equations.append((*some, max(rest, _LEAST * measured)))
     return _positive(equations)[1]
 
 
