@@ -26,7 +26,7 @@ lab: .venv/runtime
 
 test: .venv/development check
 	@sh tools/system_packages.sh
-	@$(BIN)/python -m pytest tests notebooks --nbval-lax $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope tests notebooks --nbval-lax --ignore notebooks/lessons $(PYTEST)
 
 check: .venv/development
 	@$(BIN)/ruff check .
@@ -45,15 +45,20 @@ clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # Stamps: an install is repeated only when what it depends on has changed. pip, not uv: the
-# exact torch of constraints.txt may lie in a folder that only pip's settings know.
+# exact torch of constraints.txt may lie in a folder that only pip's settings know. Without
+# --no-compile pip would spend half a minute on bytecode, most of it of modules nobody imports.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+DEPENDS := .venv/bin/python pyproject.toml constraints.txt
+
 .venv/bin/python:
 	@sh tools/make_venv.sh "$(PYTHON)"
 
-.venv/runtime: .venv/bin/python pyproject.toml constraints.txt
+.venv/runtime: $(DEPENDS)
 	@echo "Installing the workbench into .venv (some minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(PIP) -c constraints.txt -e .
 	@touch $@
 
-.venv/development: .venv/runtime
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+.venv/development: $(DEPENDS)
+	@echo "Installing the workbench and what tests it into .venv (some minutes the first time) ..."
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@touch .venv/runtime $@

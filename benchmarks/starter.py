@@ -13,13 +13,13 @@ import sys
 import time
 from contextlib import nullcontext
 
-from workbench.train._corpus import read_corpus
-from workbench.train._loop import fastest_precision
-from workbench.train._model import new_model, next_token_loss, steady_heap
-from workbench.train._optimizer import Optimizers, learning_rate
-from workbench.train._progress import use_cores
-from workbench.train._rows import Stream, tensor
-from workbench.train._tokenizer import encode_texts, train_tokenizer
+from workbench.pretrain._loop import fastest_precision
+from workbench.pretrain._model import new_model, next_token_loss
+from workbench.pretrain._optimizer import Optimizers, learning_rate
+from workbench.pretrain._rows import Stream, tensor
+from workbench.pretrain._tokenizer import encode_texts, train_tokenizer
+from workbench.starter._corpus import read_corpus
+from workbench.work import steady_heap, use_cores
 
 VOCABULARY, DEPTH, CONTEXT, ROWS, ROUND = 4096, 3, 256, 16, 5
 

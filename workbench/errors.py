@@ -9,6 +9,11 @@ WorkbenchError
 ├── StoreError            the database cannot be used
 ├── JobError              a job cannot be submitted, found, resumed
 ├── TrainingError         a model cannot be trained, or came out wrong
+├── SandboxError          code that nobody trusts cannot be run safely here
+├── TaskError             a task or a suite cannot be read (knows the file and the line)
+├── GatherError           documents cannot be had
+├── DataError             examples or a dataset cannot be used (knows the file and the line)
+├── BenchError            models cannot be measured or compared so
 └── EngineError           an engine answered with an error (knows the HTTP status)
     ├── EngineUnreachable nothing answers, or the connection broke before an answer
     ├── InvalidRequest    the engine refused the request (400 and its kin)
@@ -68,6 +73,35 @@ class TrainingError(WorkbenchError):
     """A model cannot be trained: its settings, its texts or its disk; or it came out wrong."""
 
 
+class SandboxError(WorkbenchError):
+    """Code that nobody trusts cannot be run here with the protection that was asked for."""
+
+
+class TaskError(WorkbenchError):
+    """A task or a suite cannot be read. `file` and `line` say where, as far as that is known."""
+
+    def __init__(self, message: str, file: str = "", line: int | None = None) -> None:
+        super().__init__(_located(message, file, line))
+        self.file, self.line = file, line
+
+
+class GatherError(WorkbenchError):
+    """Documents cannot be had: a bad address, a site that refuses, nothing that can be read."""
+
+
+class DataError(WorkbenchError):
+    """Examples or a dataset cannot be read, made, split or found. `file` and `line` say where, as
+    far as that is known."""
+
+    def __init__(self, message: str, file: str = "", line: int | None = None) -> None:
+        super().__init__(_located(message, file, line))
+        self.file, self.line = file, line
+
+
+class BenchError(WorkbenchError):
+    """Models cannot be measured or compared in this way."""
+
+
 class EngineError(WorkbenchError):
     """An engine answered with an error. `status` is the HTTP status, None without one."""
 
@@ -98,3 +132,8 @@ class NotEnoughMemory(EngineError):
 
 class StreamBroken(EngineError):
     """A stream ended without its last line: what came so far is incomplete."""
+
+
+def _located(message: str, file: str, line: int | None) -> str:
+    where = ", ".join([file] * bool(file) + [f"line {line}"] * (line is not None))
+    return f"{where}: {message}" if where else message

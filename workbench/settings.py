@@ -10,6 +10,7 @@ An empty variable counts as unset.
     WORKBENCH_ENGINE_IDLE    the embedded engine ends after so long without requests ("2h")
     WORKBENCH_ENGINE_MEMORY  most memory for the embedded engine's models together ("6G")
     WORKBENCH_MAX_JOBS       jobs that run at once (1)
+    WORKBENCH_SANDBOX        "auto" (default), "bubblewrap", "landlock" or "limits"
     WORKBENCH_CANCEL_SECONDS how long a cancelled job may take to end by itself (5)
     OLLAMA_BASE_URL, OLLAMA_API_URL, OLLAMA_HOST   the engine's address; the first one set wins
     DEBUG, LOG_LEVEL         how much is logged

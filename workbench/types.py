@@ -39,6 +39,7 @@ class RunningModel:
     size_vram: int = 0
     context_length: int | None = None  # tokens per slot
     expires_at: datetime | None = None
+    slots: int | None = None  # requests that it computes at once; the embedded engine tells
     raw: Json = field(default_factory=dict, repr=False)
 
 
@@ -147,6 +148,17 @@ class Embeddings:
     vectors: tuple[tuple[float, ...], ...]
     prompt_eval_count: int = 0
     total_duration: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model finds a text after a prompt. Log-probabilities are in nats."""
+
+    text: str
+    logprob: float  # of the whole text: the sum over its tokens
+    tokens: int
+    greedy: bool  # whether each token was the likeliest one at its place
+    token_logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

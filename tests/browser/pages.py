@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+PICTURES = bool(os.environ.get("WORKBENCH_SCREENSHOTS"))  # before a test hides the variables
 LOADS = 30_000  # milliseconds that a page may take on a busy machine
 CONTRAST = (
     # Visible texts whose contrast with what is behind them is below WCAG AA.
@@ -168,6 +169,9 @@ def card(page: Page, name: str) -> Locator:
 
 
 def shoot(page: Page, name: str) -> None:
+    """A picture of the whole page, for whoever asks for pictures: WORKBENCH_SCREENSHOTS=1."""
+    if not PICTURES:
+        return
     SCREENSHOTS.mkdir(exist_ok=True)
     height = page.evaluate(
         "Math.max(900, ...[...document.querySelectorAll('.wb')].map(e => e.scrollHeight))"
@@ -176,3 +180,14 @@ def shoot(page: Page, name: str) -> None:
     page.set_viewport_size({"width": size["width"], "height": min(int(height), 3000)})
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     page.set_viewport_size({"width": size["width"], "height": 900})
+
+
+def measure(page: Page, name: str, scheme: str) -> None:
+    """Contrast and overflow at three widths, in the dark at two; `name` is of the pictures."""
+    for width in (400, 1280, 1920) if scheme == "light" else (400, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(150)
+        if name:
+            shoot(page, f"{name}-{width}-{scheme}")
+        assert page.evaluate(TOO_WIDE) == [], f"{name} at {width} px, {scheme}"
+        assert page.evaluate(CONTRAST) == [], f"{name} at {width} px, {scheme}"

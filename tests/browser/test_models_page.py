@@ -12,7 +12,7 @@ import pytest
 from conftest import ONE, at
 from library.library_tools import serving
 from library.registry_server import RegistryServer
-from pages import CONTRAST, TOO_WIDE, Server, Watched, card, open_page, serve, shoot
+from pages import Server, Watched, card, measure, open_page, serve
 from playwright.sync_api import Browser, Locator, Page, expect
 from tiny import write_tiny_llama
 
@@ -131,6 +131,8 @@ def test_a_newcomer_finds_compares_installs_and_plays(models: Watched, place: Pl
     expect(card(page, "Fit").get_by_role("img", name=re.compile("Main memory"))).to_be_visible()
     page.get_by_role("button", name=re.compile("^Install ·")).click()
     expect(page.get_by_text(f"installed as {place.small}")).to_be_visible(timeout=90_000)
+    expect(card(page, "Variants").get_by_text("installed", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=f"Install {place.small}")).to_have_count(0)
     page.get_by_role("button", name="Open in Playground").click()
     expect(page.get_by_label("Model", exact=True)).to_have_value(place.small)
     expect(page.get_by_role("tabpanel", name="Playground")).to_be_visible()
@@ -320,33 +322,22 @@ def test_it_is_readable_at_every_width(browser: Browser, place: Place, scheme: s
         for name in ("qwen2.5-coder:1.5b", "qwen2.5-coder:7b", place.small):
             page.get_by_role("button", name=f"Compare {name}", exact=True).click()
         expect(page.get_by_role("button", name="Compare 3")).to_be_visible()
-        measure(page, f"models-{{}}-{scheme}")
+        measure(page, "models", scheme)
         row(page, "qwen2.5-coder:7b").click()
         expect(card(page, "Fit").get_by_role("img", name=re.compile("memory"))).to_be_visible()
-        measure(page, f"card-{{}}-{scheme}")
+        measure(page, "card", scheme)
         page.locator("#wb-machine").select_option("gpu-24gb")
         expect(card(page, "Fit")).to_contain_text("RTX 3090")
-        measure(page, "")
+        measure(page, "", scheme)
         page.get_by_role("tab", name="Compare", exact=True).click()
         page.get_by_role("group", name="Plot").get_by_role(
             "button", name="Memory", exact=True
         ).click()
         expect(page.locator(".wb-plot .main-svg").first).to_be_visible(timeout=60_000)
-        measure(page, f"compare-{{}}-{scheme}")
+        measure(page, "compare", scheme)
         page.get_by_role("tab", name="Recommend", exact=True).click()
         expect(card(page, "Recommended").get_by_role("listitem").first).to_be_visible()
-        measure(page, f"recommend-{{}}-{scheme}")
-
-
-def measure(page: Page, name: str) -> None:
-    """Contrast and overflow at three widths; pictures where they have a name."""
-    for width in (400, 1280, 1920):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(250)
-        if name:
-            shoot(page, name.format(width))
-        assert page.evaluate(TOO_WIDE) == [], f"{name} at {width} px"
-        assert page.evaluate(CONTRAST) == [], f"{name} at {width} px"
+        measure(page, "recommend", scheme)
 
 
 def test_the_notebook_is_a_page_of_its_own(browser: Browser, place: Place) -> None:

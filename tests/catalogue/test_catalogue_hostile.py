@@ -22,9 +22,7 @@ ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-CALM = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 INFO = ("general.architecture", "llama.block_count", "llama.embedding_length", "general.license")
 TENSOR = st.fixed_dictionaries(
     {

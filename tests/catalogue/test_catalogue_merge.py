@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalogue_cards import BARE, CARDS, CODER, LLAMA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.cards import Card, Score, Variant, merge, shipped
@@ -149,7 +149,6 @@ def test_the_whole_catalogue_holds_each_shipped_card_once() -> None:
     assert catalogue.problems == ()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.permutations([CODER, LLAMA, here("llama3.1:8b"), here("qwen2.5-coder:7b"), BARE]))
 def test_order_changes_neither_number_nor_marks(cards: list[Card]) -> None:
     merged = merge(cards)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 from catalogue_cards import BARE, CARDS, CODER, LLAMA, MINI, SMALL
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.cards import shipped
@@ -253,7 +253,6 @@ def test_an_empty_catalogue_finds_nothing() -> None:
     assert found("llama", Catalogue([])) == [] and found("", Catalogue([])) == []
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_searched_for(text: str) -> None:
     results = CATALOGUE.search(Filters(text=text))
@@ -261,7 +260,6 @@ def test_any_text_is_searched_for(text: str) -> None:
     assert all(0 < hit.relevance <= 1 for hit in results.hits)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["code", "8", "GB", "under", "7b", "fits", "in", "llama", "a"])))
 def test_any_heap_of_words_is_understood_the_same_way_again(words: list[str]) -> None:
     first = CATALOGUE.search(Filters(text=" ".join(words)), profile=Profile("p", "", 10**10))

@@ -153,6 +153,7 @@ class TestWithAnEngine:
         child.expect(">>> ")
         child.sendintr()
         child.expect("to leave")
+        child.expect(">>> ")  # between two prompts the terminal swallows the end
         child.sendeof()
         child.expect(pexpect.EOF)
         child.wait()

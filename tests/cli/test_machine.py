@@ -47,7 +47,7 @@ def test_starter_submits_a_job(run: Run) -> None:
     done = run("starter", "--minutes", "0.5", "--name", "small", "--replace", "--detach", "--json")
     job = json.loads(done.stdout)
     try:
-        assert job["target"] == "workbench.train:build_starter"
+        assert job["target"] == "workbench.starter:build_starter"
         assert job["arguments"] == {"minutes": 0.5, "name": "small", "replace": True}
     finally:
         jobs.cancel(job["id"])

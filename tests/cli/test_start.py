@@ -109,7 +109,7 @@ def test_from_nothing_to_a_page_and_back(starts: Callable[..., Started]) -> None
     first = starts("start", "--port", "0")
     assert get(first.event("url")["url"])[0] == 200
     job = first.event("job")["job"]
-    assert jobs.get(job).target == "workbench.train:prepare"
+    assert jobs.get(job).target == "workbench.starter:prepare"
     status = engine_status()
     assert status is not None
     names = " ".join(left())

@@ -219,6 +219,7 @@ class TestOwnEngine:
         json.dumps({"pid": os.getpid()}),
         json.dumps({"pid": -1, "url": 3}),
     ],
+    ids=range(8),  # the texts differ from process to process
 )
 def test_a_file_that_proves_nothing(text: str) -> None:
     """Damaged, stale, or naming a process that took over the number: never killed, never used."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 from shaped import architecture, measure, moe, plain, windowed, write_network
@@ -26,8 +27,12 @@ from workbench.gguf import read_header
 
 # loads each file with llama.cpp, whose log says how large it made the caches
 LOADER = """
-import json, os, sys, xllamacpp as llama
+import json, os, sys, time, xllamacpp as llama
 kept = []
+def wait_for_the_log(start):  # a thread writes it, later
+    until = time.monotonic() + 60
+    while b"listening on http" not in os.pread(2, 2**24, start) and time.monotonic() < until:
+        time.sleep(0.002)
 for path, context, slots, kind in json.load(sys.stdin):
     params = llama.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel, params.port = path, context, slots, 0
@@ -37,9 +42,11 @@ for path, context, slots, kind in json.load(sys.stdin):
     params.n_batch = params.n_ubatch = 512
     params.cache_type_k = params.cache_type_v = getattr(llama.ggml_type, f"GGML_TYPE_{kind}")
     params.flash_attn_type = llama.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    start = os.fstat(2).st_size
     os.write(2, f"\\nFILE {path}\\n".encode())
     try:
         kept.append(llama.Server(params))
+        wait_for_the_log(start)
         os.write(2, b"\\nLOADED\\n")
     except RuntimeError:
         pass
@@ -52,12 +59,14 @@ BOUND = 0.12  # other processors rearrange other types, other Pythons are larger
 
 def logged_caches(jobs: list[tuple[str, int, int, str]]) -> dict[str, float]:
     """MiB of keys, values and states for each path that llama.cpp loaded."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOADER], input=json.dumps(jobs), capture_output=True, text=True,
-        errors="replace", timeout=300, check=False,
-    )  # fmt: skip
+    with NamedTemporaryFile("a+b") as said:
+        subprocess.run(
+            [sys.executable, "-c", LOADER], input=json.dumps(jobs).encode(), stderr=said,
+            timeout=300, check=False,
+        )  # fmt: skip
+        text = Path(said.name).read_text(encoding="utf-8", errors="replace")
     found = {}
-    for part in done.stderr.split("\nFILE ")[1:]:
+    for part in text.split("\nFILE ")[1:]:
         path, _, log = part.partition("\n")
         if "\nLOADED\n" in log:
             sizes = re.findall(r"(?:KV|RS) buffer size = +([\d.]+) MiB", log)

@@ -12,7 +12,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import GGUFError
@@ -259,7 +259,6 @@ def test_random_flips(small: bytes, tmp_path: Path) -> None:
         )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 40), st.integers(0, 40))
 def test_random_bytes_after_a_beginning(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, entries: int, tensors: int

@@ -1,60 +1,50 @@
-"""One embedded engine for the room's tests, and a small corpus that is real code."""
+"""A home with an engine, a dataset, a base model and a fine-tuned one, made once."""
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from train.lessons import BASE, TUNED, Place, lessons, trained
 
-from workbench.engines import Engine, start_engine, stop_engine
-from workbench.train._corpus import standard_library
+from workbench.engines import start_engine, stop_engine
+from workbench.lineage import Training, find
 
-MODULES = ("textwrap", "shlex", "heapq", "bisect", "fnmatch", "glob", "string", "stat", "queue")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing may look for a model in the network
 
 
 @pytest.fixture(scope="session")
-def live_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an embedded engine with a home of its own."""
-    home = str(tmp_path_factory.mktemp("engine"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The home; its engine ends with the session."""
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_HOME", home)
+        patch.setenv("WORKBENCH_HOME", str(home))
         url = start_engine()
-    yield url
+        patch.setenv("OLLAMA_BASE_URL", url)
+        try:
+            lessons()
+            grown = trained("base", "grown", tmp_path_factory.mktemp("job"), BASE)
+            folder = tmp_path_factory.mktemp("job")
+            tuned = trained("finetune", "tuned", folder, TUNED, "grown")
+        except BaseException:
+            stop_engine()
+            raise
+    yield Place(home, url, grown, tuned)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_HOME", home)
+        patch.setenv("WORKBENCH_HOME", str(home))
         assert stop_engine()
 
 
 @pytest.fixture
-def engine(
-    live_engine: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Engine]:
-    """The engine in use, for this process and for the jobs that it submits."""
-    monkeypatch.setenv("OLLAMA_BASE_URL", live_engine)
-    with Engine(live_engine, kind="embedded") as connected:
-        yield connected
-
-
-@pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a few modules of the standard library."""
-    folder = tmp_path_factory.mktemp("sources")
-    for name in MODULES:
-        shutil.copy(standard_library() / f"{name}.py", folder)
-    return folder
+def here(place: Place, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The home of all is this test's home."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(place.home))
+    monkeypatch.setenv("OLLAMA_BASE_URL", place.url)
+    return place
 
 
 @pytest.fixture
-def tiny(sources: Path) -> dict[str, Any]:
-    """Arguments of `build_starter` that take seconds, and whose result is exact."""
-    return {
-        "corpus": str(sources),
-        "steps": 12,
-        "depth": 1,
-        "vocab_size": 512,
-        "context": 128,
-        "precision": "fp32",
-    }
+def tuned(here: Place) -> Training:
+    """The fine-tuned model's training."""
+    return find(here.tuned)

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from workbench.texts import for_csv, for_markdown
+
 if TYPE_CHECKING:
     from workbench.advice._compare import Comparison
     from workbench.advice._table import Cell
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula, on one line."""
-    line = " ".join(text.replace("\x00", "").splitlines()).strip(" ")
-    return f"'{line}" if line.lstrip().startswith(_FORMULA) else line
 
 
 def csv_text(found: Comparison) -> str:
@@ -33,33 +25,29 @@ def csv_text(found: Comparison) -> str:
     def value(cell: Cell) -> str | float:
         if cell.value is None:
             return ""
-        return cell.value if isinstance(cell.value, int | float) else _harmless(cell.text)
+        return cell.value if isinstance(cell.value, int | float) else for_csv(cell.text)
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(["", "unit", *map(_harmless, found.names)])
+    writer.writerow(["", "unit", *map(for_csv, found.names)])
     for row in found.table:
-        writer.writerow([_harmless(row.key), row.unit, *map(value, row.cells)])
+        writer.writerow([for_csv(row.key), row.unit, *map(value, row.cells)])
     return out.getvalue()
-
-
-def _escaped(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def markdown_text(found: Comparison) -> str:
     """A pipe table and what follows from it."""
     lines = [
-        "| | " + " | ".join(map(_escaped, found.names)) + " |",
+        "| | " + " | ".join(map(for_markdown, found.names)) + " |",
         "|---" * (len(found.names) + 1) + "|",
     ]
     for row, texts in zip(found.table, found.rows()[1:], strict=True):
         cells = [
-            f"**{_escaped(text)}**" if place in row.best else _escaped(text)
+            f"**{for_markdown(text)}**" if place in row.best else for_markdown(text)
             for place, text in enumerate(texts[1:])
         ]
-        lines.append(f"| {_escaped(texts[0])} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {_escaped(line)}" for line in found.recommendations)]
+        lines.append(f"| {for_markdown(texts[0])} | " + " | ".join(cells) + " |")
+    lines += ["", *(f"- {for_markdown(line)}" for line in found.recommendations)]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cards import Card, installed, merge, on_disk, own_cards, shipped
 from workbench.catalogue._filters import CAPABILITIES, CATEGORIES, Filters, nearest
+from workbench.catalogue._measured import with_own_scores
 from workbench.catalogue._networks import Kinds
 from workbench.catalogue._prices import Prices
 from workbench.catalogue._search import Columns, Hits, Results, merged, select
@@ -148,7 +149,8 @@ def gather(
             near = installed(engine)
         except EngineError as error:
             problems = (f"The installed models are not listed: {error}",)
+    near, unread = with_own_scores(near)
     files, more = on_disk(folders)
     own = own_cards()
     cards = merge(near, files, own.cards, live or (), shipped())
-    return Catalogue(cards, (*problems, *more, *own.problems))
+    return Catalogue(cards, (*problems, *unread, *more, *own.problems))

@@ -170,8 +170,17 @@ def follow(job: Job, as_json: bool) -> Job:
         raise
     if job.state != "done":
         advice = f"See: workbench jobs log {job.id}. Go on: workbench jobs resume {job.id}"
-        raise JobError(f"The job is {job.state}{': ' + job.error if job.error else ''}. {advice}")
+        why = f": {job.error.rstrip('.')}" if job.error else ""
+        raise JobError(f"The job is {job.state}{why}. {advice}")
     return job
+
+
+def told(job: Job, as_json: bool) -> None:
+    """Say that it was begun, for who does not wait for it."""
+    if as_json:
+        out.emit(job)
+    else:
+        click.echo(f"{job.id} is {job.state}. Follow it: workbench jobs watch {job.id}")
 
 
 def share(job: Job) -> str:

@@ -24,6 +24,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "engine": ("_engine:engine", "Serve, start, stop and look at the embedded engine."),
     "models": ("_models:models", "List, show, pull, create, copy and remove models."),
     "catalogue": ("_catalogue:catalogue", "Search, price, recommend and compare models."),
+    "bench": ("_bench:bench", "Measure models on suites, compare them, and say how sure it is."),
+    "data": (
+        "_data:data",
+        "Gather documents, clean them into datasets, check, split and compare those.",
+    ),
+    "train": (
+        "_train:train",
+        "Train models, from nothing or further, and put them into the engine.",
+    ),
     "generate": ("_generate:generate", "Complete a prompt."),
     "chat": ("_chat:chat", "Talk with a model."),
     "starter": ("_starter:starter", "Train the starter model on this machine."),

@@ -20,7 +20,7 @@ from workbench.settings import home
 if TYPE_CHECKING:
     from workbench.jobs import Job
 
-TARGET, KIND = "workbench.train:prepare", "prepare"
+TARGET, KIND = "workbench.starter:prepare", "prepare"
 PATIENCE = 30.0  # seconds for the engine to come up or the job to end
 
 

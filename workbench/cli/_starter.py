@@ -49,7 +49,7 @@ def starter(
         from workbench.jobs import submit
 
         title = f"{'Install' if embedding else 'Train'} {name}"
-        job = submit(f"workbench.train:{target}", arguments, title=title, kind="starter")
+        job = submit(f"workbench.starter:{target}", arguments, title=title, kind="starter")
         if detach:
             text = f"Submitted. Follow it: workbench jobs watch {job.id}"
             emit(job) if as_json else click.echo(text)

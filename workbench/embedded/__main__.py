@@ -110,7 +110,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
     """A socket on `port`; without one, on the default port or any free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (port,) if port is not None else (DEFAULT_PORT, 0):
-        listener = socket.socket(family)
+        # with its protocol named: asyncio turns Nagle's delay off only where it sees that it is TCP
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

@@ -29,7 +29,7 @@ from workbench.library import Installed
 
 _REST = 10.0  # seconds that lines wait for the engine to rest, at most
 _PAUSE = 60.0  # seconds until a store that failed is tried again
-_FAREWELL = 3.0  # seconds that the engine's end waits for the last lines
+_FAREWELL = 10.0  # seconds that the engine's end waits for the last lines: tables may be to make
 Details = dict[str, Any]
 _log = logging.getLogger(__name__)
 

@@ -150,3 +150,13 @@ def check_inputs(value: Any) -> list[str]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise InvalidRequest("invalid input type", 400)
     return texts
+
+
+def check_texts(body: Mapping[str, Any], field: str) -> list[str]:
+    """The texts in a field of a request to a route of ours, which names a model, too."""
+    if not body.get("model"):
+        raise InvalidRequest("model is required", 400)
+    texts = body.get(field)
+    if texts is None or not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest(f'json: "{field}" must be a list of strings', 400)
+    return list(texts)

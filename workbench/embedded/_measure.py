@@ -130,9 +130,9 @@ class Watch:
         if one.clocks is None:
             return
         cached, read, written = (_count(one.timings, f"{name}_n") for name in _PARTS)
-        found = {
+        found = {  # the first token comes out of the prompt's reading: its time is not told here
             "prompt_speed": (read, _PROMPT_TOKENS, "prompt_ms"),
-            "generation_speed": (written, _WRITTEN_TOKENS, "predicted_ms"),
+            "generation_speed": (written - 1, _WRITTEN_TOKENS - 1, "predicted_ms"),
         }
         speeds = {
             quantity: tokens * 1000 / float(one.timings[clock])

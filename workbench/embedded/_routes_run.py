@@ -1,11 +1,14 @@
-"""Ollama's routes that run models: generate, chat, embed, embeddings, ps, version."""
+"""Ollama's routes that run models: generate, chat, embed, embeddings, ps, version.
+
+And ours: score, tokenize.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal
@@ -21,8 +24,10 @@ from workbench.embedded._embed import embed
 from workbench.embedded._guard import read_json
 from workbench.embedded._prompt import Ask
 from workbench.embedded._scheduler import Scheduler
+from workbench.embedded._score import score
 from workbench.embedded._send import BatchStream
 from workbench.embedded._stream import ndjson
+from workbench.embedded._tokens import tokens
 from workbench.errors import InvalidRequest, ModelNotFound
 from workbench.library import Library
 
@@ -41,6 +46,8 @@ _GENERATE = _COMMON | {
 _CHAT = _COMMON | {"messages": (list,), "tools": (list,)}
 _EMBED = {k: _COMMON[k] for k in ("model", "options", "keep_alive", "truncate")}
 _EMBED |= {"prompt": (str,), "dimensions": (int,)}
+_SCORE = _COMMON | {"prompt": (str,), "continuations": (list,)}
+_TOKENIZE = _COMMON | {"texts": (list,), "ids": (bool,), "pieces": (bool,)}
 
 
 def routes(library: Library, scheduler: Scheduler) -> list[Route]:
@@ -51,6 +58,8 @@ def routes(library: Library, scheduler: Scheduler) -> list[Route]:
         Route("/api/chat", run.chat, methods=["POST"]),
         Route("/api/embed", run.embed, methods=["POST"]),
         Route("/api/embeddings", run.embeddings, methods=["POST"]),
+        Route("/api/score", run.score, methods=["POST"]),
+        Route("/api/tokenize", run.tokenize, methods=["POST"]),
         Route("/api/ps", run.ps, methods=["GET"]),
         Route("/api/version", version, methods=["GET"]),
     ]
@@ -124,6 +133,27 @@ class _Run:
         result = await embed(self._scheduler, ask, texts)
         return JSONResponse({"embedding": next(iter(result["embeddings"]), [])})
 
+    async def score(self, request: Request) -> Response:
+        """Ours: the log-likelihoods of given continuations of a prompt."""
+        body = await read_json(request, _SCORE)
+        texts = asks.check_texts(body, "continuations")
+        ask = self._ask(body, "score")
+        asks.require(ask.model, body["model"], "log-likelihoods")
+        ask = replace(ask, prompt=body.get("prompt", ""))
+
+        async def whole() -> AsyncGenerator[dict[str, Any], None]:
+            yield {"model": body["model"], **await score(self._scheduler, ask, texts)}
+
+        return ndjson(request, whole(), False)  # which ends the work when the client goes away
+
+    async def tokenize(self, request: Request) -> Response:
+        """Ours: texts as the model's own tokens."""
+        body = await read_json(request, _TOKENIZE)
+        texts = asks.check_texts(body, "texts")
+        told = {name for name in ("ids", "pieces") if body.get(name)}
+        found = await tokens(self._scheduler, self._ask(body, "tokenize"), texts, told)
+        return JSONResponse({"model": body["model"], **found})
+
     async def ps(self, request: Request) -> Response:
         models = []
         for loaded in self._scheduler.running():
@@ -139,6 +169,7 @@ class _Run:
                     "details": model.details,
                     "expires_at": moment.astimezone().isoformat(),
                     "context_length": loaded.runner.settings.num_ctx,
+                    "slots": loaded.runner.settings.parallel,
                 }
             )
         return JSONResponse({"models": models})

@@ -80,15 +80,21 @@ class Scheduler:
 
     @asynccontextmanager
     async def use(
-        self, model: Installed, options: Mapping[str, Any], keep_alive: float | None = None
-    ) -> AsyncIterator[Runner]:
-        """A slot of a child with this model. Raises EngineBusy, NotEnoughMemory, EngineError."""
+        self, model: Installed, options: Mapping[str, Any], keep_alive: float | None = None,
+        *, as_it_is: bool = False,
+    ) -> AsyncIterator[Runner]:  # fmt: skip
+        """A slot of a child with this model. Raises EngineBusy, NotEnoughMemory, EngineError.
+
+        `as_it_is` takes a child that is loaded with other settings, too.
+        """
         if self._waiting >= self.limits.max_queue:
             raise EngineBusy(
                 "server busy, please try again.  maximum pending requests exceeded", 503
             )
         seconds = self.limits.keep_alive if keep_alive is None else keep_alive
         settings = child_settings(model, options, self.limits)
+        if as_it_is and settings.model in self._loaded:
+            settings = self._loaded[settings.model].runner.settings
         self._waiting += 1
         try:
             loaded = await self._take_slot(model, settings, seconds)

@@ -64,10 +64,7 @@ def error_of_response(status: int, body: bytes, url: str, location: str = "") ->
             "followed. If you trust that address, use it directly.",
             status,
         )
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        data = None
+    data = parsed(body)
     for key in ("error", "detail", "message"):
         if isinstance(data, dict) and data.get(key) is not None:
             return engine_error(data[key], status)
@@ -77,6 +74,14 @@ def error_of_response(status: int, body: bytes, url: str, location: str = "") ->
             f"{url} does not exist ({status} {said}). Is this the address of an engine?", status
         )
     return engine_error(said, status)
+
+
+def parsed(data: bytes | str) -> Any:
+    """What is written as JSON; None where it is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def excerpt(text: str, limit: int = 400) -> str:

@@ -205,14 +205,10 @@ def _spawn(log: Path) -> subprocess.Popen[bytes]:
     """The engine as a process that outlives this one, and ends with no terminal of ours."""
     command = [sys.executable, "-m", "workbench.embedded", "--home", str(settings.home())]
     with log.open("ab") as sink:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            cwd=log.parent,  # a notebook's folder may hold modules that shadow others
+        process = subprocess.Popen(  # not in a notebook's folder, whose modules may shadow others
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=log.parent,
             start_new_session=True,
-        )
+        )  # fmt: skip
     _started.append(process)
     return process
 

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from workbench.engines._errors import engine_error, error_of_response, excerpt
+from workbench.engines._errors import engine_error, error_of_response, excerpt, parsed
 from workbench.engines._lines import drain, parse_object, split
 from workbench.errors import EngineError, EngineUnreachable, InvalidRequest, StreamBroken
 from workbench.types import EngineKind
@@ -79,10 +79,7 @@ class Transport:
         """The answer's JSON object, {} when it is empty. Raises the tree of EngineError."""
         response = await self.send(method, path, encode(body), read=read)
         data = await self._whole(response) or b"{}"
-        try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError):
-            answer = None
+        answer = parsed(data)
         if not isinstance(answer, dict):
             said = excerpt(data.decode("utf-8", "replace"), 80)
             raise EngineError(

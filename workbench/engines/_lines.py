@@ -6,11 +6,10 @@ JSON strings, and joins a long line in quadratic time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from workbench.engines._errors import engine_error, excerpt
+from workbench.engines._errors import engine_error, excerpt, parsed
 from workbench.errors import EngineError, StreamBroken
 
 MAX_LINE = 256 * 1024 * 1024  # bytes; a longer line is an attack, not an answer
@@ -37,10 +36,7 @@ async def split(source: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 def parse_object(line: bytes, url: str) -> dict[str, Any]:
     """A line's JSON object. Raises StreamBroken for anything else, the error for an error."""
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        data = None
+    data = parsed(line)
     if not isinstance(data, dict):
         shown = excerpt(line[:400].decode("utf-8", "replace"), 80)
         raise StreamBroken(

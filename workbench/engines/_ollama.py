@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from workbench.engines import _create, _parse
 from workbench.engines._arguments import Chat, Create, Options, Prompt, Turn, advised, whole
 from workbench.engines._http import LONG, Body, Client, Transport
-from workbench.errors import InvalidRequest
+from workbench.errors import EngineError, InvalidRequest
 from workbench.settings import engine_url
 from workbench.types import (
     Chunk,
     Embeddings,
     EngineKind,
+    Likelihood,
     Model,
     ModelDetails,
     Progress,
@@ -30,6 +31,7 @@ ADVICE = (
     "Start one with 'workbench engine serve' or 'ollama serve', or set OLLAMA_HOST to the "
     "address of yours."
 )
+OURS = "This engine cannot {}; use the embedded engine (WORKBENCH_ENGINE=embedded) with its models."
 
 
 class AsyncEngine(Client):
@@ -86,21 +88,63 @@ class AsyncEngine(Client):
 
     @advised
     async def embed(
-        self,
-        model: str,
-        inputs: str | Sequence[str],
-        *,
-        truncate: bool = True,
-        dimensions: int | None = None,
-        options: Options | None = None,
+        self, model: str, inputs: str | Sequence[str], *, truncate: bool = True,
+        dimensions: int | None = None, options: Options | None = None,
         keep_alive: float | str | None = None,
-    ) -> Embeddings:
+    ) -> Embeddings:  # fmt: skip
         """A vector of norm 1 for each input, in their order. `truncate` cuts what is too long."""
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         body = {"model": model, "input": texts, "truncate": truncate, "dimensions": dimensions}
         body |= {"options": options, "keep_alive": keep_alive}
         answer = await self._http.json("POST", "/api/embed", body, read=LONG)
         return _parse.embeddings(answer, len(texts))
+
+    @advised
+    async def score(
+        self, model: str, prompt: str, continuations: str | Sequence[str],
+        *, options: Options | None = None, keep_alive: float | str | None = None,
+    ) -> tuple[Likelihood, ...]:  # fmt: skip
+        """How likely the model would go on from the prompt in these words; in their order.
+
+        No template is used. A prompt of "" scores a text from its beginning. Only the embedded
+        engine can tell; another one raises InvalidRequest.
+        """
+        texts = [continuations] if isinstance(continuations, str) else list(continuations)
+        body: Body = {"model": model, "prompt": prompt, "continuations": texts}
+        body = {**body, "options": options, "keep_alive": keep_alive}
+        return _parse.likelihoods(await self._ours("score", body, "tell log-likelihoods"), texts)
+
+    @advised
+    async def tokenize(
+        self, model: str, texts: str | Sequence[str],
+        *, told: Literal["tokens", "counts", "pieces"] = "tokens",
+    ) -> list[Any]:  # fmt: skip
+        """Of each text its token ids, their number, or the text that each of them writes.
+
+        Nothing is put before a text; special tokens in it are read as such. Only the embedded
+        engine can tell; another one raises InvalidRequest.
+        """
+        given = [texts] if isinstance(texts, str) else list(texts)
+        body = {"model": model, "texts": given, "ids": told == "tokens", "pieces": told == "pieces"}
+        rows = (await self._ours("tokenize", body, "tell tokens")).get(told)
+        if not isinstance(rows, list) or len(rows) != len(given):
+            raise EngineError(f"The engine did not answer {told} for each text; see its log.")
+        return rows
+
+    @advised
+    async def render(self, model: str, messages: Sequence[Turn], **more: Unpack[Chat]) -> str:
+        """The conversation as the model reads it, without asking for the answer.
+
+        Ollama can tell since 0.12; an older one raises InvalidRequest.
+        """
+        turns = [_parse.turn(message) for message in messages]
+        body = {"model": model, "messages": turns, "stream": False, "_debug_render_only": True}
+        body = {"options": {"num_predict": 1}, **body, **more}  # an old one answers all the same
+        answer = await self._http.json("POST", "/api/chat", body, read=LONG)
+        text = _parse.table(answer.get("_debug_info")).get("rendered_template")
+        if not isinstance(text, str):
+            raise InvalidRequest(OURS.format("show what a model reads"))
+        return text
 
     @advised
     async def load(
@@ -145,6 +189,15 @@ class AsyncEngine(Client):
     async def delete(self, name: str) -> None:
         """Remove a name, and the files that no other model needs."""
         await self._http.json("DELETE", "/api/delete", {"model": name})
+
+    async def _ours(self, route: str, body: Body, what: str) -> dict[str, Any]:
+        """The answer of a route that only the embedded engine has."""
+        try:
+            return await self._http.json("POST", f"/api/{route}", body, read=LONG)
+        except EngineError as error:
+            if type(error) is EngineError and error.status in {404, 405}:  # no such route
+                raise InvalidRequest(OURS.format(what), error.status) from None
+            raise
 
     async def _chunks(self, path: str, body: Body) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._http.objects(path, body, _done)) as objects:

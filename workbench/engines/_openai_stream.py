@@ -99,10 +99,7 @@ class Assembly:
 
     def _metrics(self) -> Metrics:
         usage, timings = self._usage, self._timings
-        prompt_ms, predicted_ms = (
-            whole(timings.get("prompt_ms")),
-            whole(timings.get("predicted_ms")),
-        )
+        prompt_ms, predicted_ms = map(whole, map(timings.get, ("prompt_ms", "predicted_ms")))
         waited = max(0, self._first - self._began)
         return Metrics(
             total_duration=perf_counter_ns() - self._began,

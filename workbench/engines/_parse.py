@@ -7,7 +7,6 @@ reference, §13), so a field of the wrong type reads as if it were absent.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -15,8 +14,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
+from workbench.engines._errors import parsed
 from workbench.errors import EngineError, InvalidRequest, StreamBroken
-from workbench.types import Chunk, Embeddings, Message, Metrics, Reply, ToolCall
+from workbench.types import Chunk, Embeddings, Likelihood, Message, Metrics, Reply, ToolCall
 
 T = TypeVar("T")
 Image = str | bytes | Path  # base64 text, or the file's bytes, or where the file is
@@ -107,10 +107,7 @@ def tool_call(row: dict[str, Any]) -> ToolCall:
     function = table(row.get("function"))
     name, arguments = text(function.get("name")), function.get("arguments") or {}
     if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            arguments = None
+        arguments = parsed(arguments)
     if not isinstance(arguments, dict):
         raise EngineError(
             f"The model called the tool {name!r} with arguments that are not a JSON object. "
@@ -132,6 +129,18 @@ def embeddings(data: dict[str, Any], expected: int) -> Embeddings:
         )
     count, duration = whole(data.get("prompt_eval_count")), whole(data.get("total_duration"))
     return Embeddings(vectors, count or 0, duration or 0)
+
+
+def likelihoods(data: dict[str, Any], texts: Sequence[str]) -> tuple[Likelihood, ...]:
+    """Likelihoods of a score answer. Raises EngineError when they are not one for each text."""
+    try:
+        return tuple(
+            Likelihood(text, float(row["logprob"]), len(each), row["greedy"] is True, each)
+            for text, row in zip(texts, data["likelihoods"], strict=True)
+            for each in [tuple(map(float, row["token_logprobs"]))]
+        )
+    except (KeyError, TypeError, ValueError):
+        raise EngineError("The engine did not answer a likelihood per text; see its log.") from None
 
 
 def collect(chunks: Iterable[Chunk]) -> Reply:

@@ -26,6 +26,9 @@ class Engine(Plain[AsyncEngine]):
     chat = plain_call(AsyncEngine.chat)
     stream_chat = plain_stream(AsyncEngine.stream_chat)
     embed = plain_call(AsyncEngine.embed)
+    score = plain_call(AsyncEngine.score)
+    tokenize = plain_call(AsyncEngine.tokenize)
+    render = plain_call(AsyncEngine.render)
     load = plain_call(AsyncEngine.load)
     unload = plain_call(AsyncEngine.unload)
     create = plain_stream(AsyncEngine.create)
@@ -38,13 +41,9 @@ class OpenAIEngine(Plain[AsyncOpenAIEngine]):
     """A server of the OpenAI protocol: `AsyncOpenAIEngine` without `await`."""
 
     def __init__(
-        self,
-        url: str | None = None,
-        *,
-        api_key: str | None = None,
-        deployment: str | None = None,
-        api_version: str | None = None,
-    ) -> None:
+        self, url: str | None = None, *, api_key: str | None = None,
+        deployment: str | None = None, api_version: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(AsyncOpenAIEngine(url, api_key, deployment, api_version))
 
     models = plain_call(AsyncOpenAIEngine.models)

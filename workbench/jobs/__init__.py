@@ -1,6 +1,6 @@
 """Long work outside the kernel: a job is a process that survives a closed notebook.
 
-    job = submit("workbench.train:build_starter", {"minutes": 3})
+    job = submit("workbench.starter:build_starter", {"minutes": 3})
     job = wait(job.id)                  # or watch(), get(), jobs(), cancel(), resume()
 
 The target is called as `function(context, **arguments)` in a process of its own, with a

@@ -12,20 +12,36 @@ import typing
 
 if typing.TYPE_CHECKING:
     from workbench.panels._base import Panel
+    from workbench.panels._bench_panel import Benchmarks
+    from workbench.panels._data_panel import Data
     from workbench.panels._home import Home
     from workbench.panels._models_panel import Models
     from workbench.panels._playground import Playground
     from workbench.panels._shell import Shell
+    from workbench.panels._train_panel import Training
     from workbench.panels._voila import voila_command
 
-__all__ = ["Home", "Models", "Panel", "Playground", "Shell", "voila_command"]
+__all__ = [
+    "Benchmarks",
+    "Data",
+    "Home",
+    "Models",
+    "Panel",
+    "Playground",
+    "Shell",
+    "Training",
+    "voila_command",
+]
 
 _HOMES = {
+    "Benchmarks": "_bench_panel",
+    "Data": "_data_panel",
     "Home": "_home",
     "Models": "_models_panel",
     "Panel": "_base",
     "Playground": "_playground",
     "Shell": "_shell",
+    "Training": "_train_panel",
     "voila_command": "_voila",
 }
 

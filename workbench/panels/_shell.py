@@ -14,10 +14,13 @@ import ipywidgets
 
 from workbench.panels import states
 from workbench.panels._base import Panel, style_sheet
+from workbench.panels._bench_panel import Benchmarks
+from workbench.panels._data_panel import Data
 from workbench.panels._fragment import Part
 from workbench.panels._home import Home
 from workbench.panels._models_panel import Models
 from workbench.panels._playground import Playground
+from workbench.panels._train_panel import Training
 
 
 class Shell(ipywidgets.VBox):  # type: ignore[misc]
@@ -27,7 +30,8 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
         states.reject_unknown("Shell", unknown, ("show",))
-        tabs = tuple((panel.name, panel.title) for panel in (Home, Models, Playground))
+        kinds = (Home, Models, Benchmarks, Data, Training, Playground)
+        tabs = tuple((panel.name, panel.title) for panel in kinds)
         if show not in dict(tabs):
             raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
         super().__init__()
@@ -36,8 +40,14 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         self.home = Home(home, shown=False)
         catalogue = states.CatalogueState(engine=engine, jobs=jobs, opener=self.play)
         self.models = Models(catalogue, shown=False)
+        self.bench = Benchmarks(states.BenchState(engine=engine, jobs=jobs), shown=False)
+        data = states.DataState(engine=engine, jobs=jobs, trainer=self.train_on)
+        self.data = Data(data, shown=False)
+        train = states.TrainState(engine=engine, jobs=jobs, opener=self.play, leader=self.lead)
+        self.train = Training(train, shown=False)
         self.playground = Playground(states.PlaygroundState(engine=engine, jobs=jobs), shown=False)
-        self.panels = {p.name: p for p in (self.home, self.models, self.playground)}
+        panels = (self.home, self.models, self.bench, self.data, self.train, self.playground)
+        self.panels = {panel.name: panel for panel in panels}
         self.state = states.ShellState(engine=engine, tabs=tabs, shown=show)
         watch = "shown engine.engine engine.loaded engine.starting"
         self._header = Part("shell", self.state, watch)
@@ -50,6 +60,16 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         """Open the Playground with this model."""
         self.playground.state.wish(model)
         self.state.shown = "playground"
+
+    def lead(self, name: str) -> None:
+        """Show this panel."""
+        if name in self.panels:
+            self.state.shown = name
+
+    async def train_on(self, dataset: str) -> None:
+        """Open Training with this dataset."""
+        self.lead("train")
+        await self.train.state.begin(dataset)
 
     def close(self) -> None:
         """Stop all panels."""

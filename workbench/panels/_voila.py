@@ -3,8 +3,8 @@
 `/` is the home notebook, the others are under `/voila/render/`; no file is listed or served. On
 loopback a request for another host name is refused (a foreign page could rename itself to reach
 us) and no token is asked for; on any other address there is one: WORKBENCH_TOKEN, else drawn
-and printed. The page may ask nobody but us. Kernels are pre-heated; one whose page vanished
-without a word is culled. Only this file knows Voila's inside, which was 0.5.13's.
+and printed. The page may ask nobody but us. A kernel for the front page is pre-heated; one whose
+page vanished without a word is culled. Only this file knows Voila's inside, which was 0.5.13's.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def settings_of(host: str) -> dict[str, Any]:
-    """Voila's configuration, by class."""
+def settings_of(host: str, pool: int = 1) -> dict[str, Any]:
+    """Voila's configuration, by class. `pool` kernels wait for the front page, which has all
+    panels; more would each take 100 MB and seconds of every core for a page that few open."""
     headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
     return {
         "Voila": {
@@ -62,6 +63,9 @@ def settings_of(host: str) -> dict[str, Any]:
             "show_tracebacks": True,  # our users are the authors; nothing is swallowed
         },
         "MappingKernelManager": {"cull_idle_timeout": 1800, "cull_interval": 120},
+        "VoilaKernelManager": {
+            "kernel_pools_config": {"default": {"pool_size": 0}, HOME: {"pool_size": pool}},
+        },
     }
 
 
@@ -78,8 +82,9 @@ def application() -> type[Any]:
 
     class Dashboards(Voila):  # type: ignore[misc]
         def initialize(self, argv: list[str] | None = None) -> None:
-            host = next((a.split("=", 1)[1] for a in argv or () if a.startswith("--Voila.ip=")), "")
-            self.update_config(Config(settings_of(host or "localhost")))
+            given = dict(one.split("=", 1) for one in argv or () if "=" in one)
+            host, pool = given.get("--Voila.ip", ""), int(given.get("--pool_size", 1))
+            self.update_config(Config(settings_of(host or "localhost", pool)))
             if not is_loopback(host):
                 self.token = os.environ.get("WORKBENCH_TOKEN") or None
             super().initialize(argv)

@@ -8,23 +8,35 @@
 The first use in a process opens the database and brings its tables up to date.
 """
 
+from workbench.store._clean import clean
 from workbench.store._engine import engine, session
 from workbench.store._migrate import SCHEMA
 from workbench.store._tables import (
     Base,
+    StoredAnswer,
     StoredCalibration,
+    StoredDataset,
     StoredEstimate,
     StoredJob,
     StoredProgress,
+    StoredRun,
+    StoredTraining,
+    StoredVote,
 )
 
 __all__ = [
     "SCHEMA",
     "Base",
+    "StoredAnswer",
     "StoredCalibration",
+    "StoredDataset",
     "StoredEstimate",
     "StoredJob",
     "StoredProgress",
+    "StoredRun",
+    "StoredTraining",
+    "StoredVote",
+    "clean",
     "engine",
     "session",
 ]

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -154,3 +155,128 @@ class StoredCalibration(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     machine: Mapped[str] = mapped_column(String(64))
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class StoredRun(Base):
+    """One measurement of one model on one suite: what was asked, under what, how it ended."""
+
+    __tablename__ = "bench_runs"
+    __table_args__ = (
+        Index("ix_bench_runs_suite", "suite", "number"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    job: Mapped[str] = mapped_column(String(32))  # that made it; "" without one
+    cell: Mapped[str] = mapped_column(String(64))  # which cell of the job's matrix
+    name: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(256))
+    digest: Mapped[str] = mapped_column(String(80))
+    suite: Mapped[str] = mapped_column(String(128))
+    state: Mapped[str] = mapped_column(String(16))
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)  # limit, seed, options, judge …
+    tasks: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # as they were asked, with weights
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)  # engine, options in effect, machine, load
+    canary: Mapped[dict[str, Any] | None] = mapped_column(_NullableJson)
+    speed: Mapped[dict[str, Any] | None] = mapped_column(_NullableJson)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class StoredAnswer(Base):
+    """One answer of a run, with all that is needed to score it again."""
+
+    __tablename__ = "bench_answers"
+    __table_args__ = (
+        UniqueConstraint("run", "task", "sample"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    run: Mapped[int] = mapped_column(ForeignKey("bench_runs.number", ondelete="CASCADE"))
+    task: Mapped[str] = mapped_column(String(128))
+    sample: Mapped[str] = mapped_column(String(128))
+    position: Mapped[int] = mapped_column(Integer)  # of the sample in its task
+    about: Mapped[dict[str, Any]] = mapped_column(JSON)  # the sample: prompt, target, group …
+    how: Mapped[str] = mapped_column(String(16))  # "asked", "generative", "likelihood"
+    output: Mapped[str] = mapped_column(Text)
+    thinking: Mapped[str] = mapped_column(Text)
+    figures: Mapped[dict[str, Any]] = mapped_column(JSON)  # tokens, seconds, log-likelihoods
+    value: Mapped[float | None] = mapped_column(Float)  # of the first scorer, 0 to 1
+    scores: Mapped[dict[str, Any]] = mapped_column(JSON)  # scorer → value, detail, parts
+    error: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class StoredVote(Base):
+    """Which of two answers somebody preferred."""
+
+    __tablename__ = "votes"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    voter: Mapped[str] = mapped_column(String(256))  # "user", or the judging model's name
+    question: Mapped[str] = mapped_column(Text)
+    model_a: Mapped[str] = mapped_column(String(256))
+    model_b: Mapped[str] = mapped_column(String(256))
+    digest_a: Mapped[str] = mapped_column(String(80))
+    digest_b: Mapped[str] = mapped_column(String(80))
+    answer_a: Mapped[str] = mapped_column(Text)
+    answer_b: Mapped[str] = mapped_column(Text)
+    winner: Mapped[str] = mapped_column(String(8))  # "a", "b", "tie", "neither"
+    more: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class StoredDataset(Base):
+    """A version of a dataset: a name for a digest, and how it was made; files are in the home."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        UniqueConstraint("name", "digest"),
+        Index("ix_datasets_digest", "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    form: Mapped[str] = mapped_column(String(16))
+    parent: Mapped[str] = mapped_column(String(64))  # digest; "" for none
+    splits: Mapped[dict[str, int]] = mapped_column(JSON)
+    characters: Mapped[int] = mapped_column(BigInteger)
+    recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    files: Mapped[dict[str, str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class StoredTraining(Base):
+    """One training: what from, what with, how it went, and which model came of it."""
+
+    __tablename__ = "trainings"
+    __table_args__ = (
+        Index("ix_trainings_name", "name", "number"),
+        Index("ix_trainings_digest", "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    job: Mapped[str] = mapped_column(String(32))  # that does it; "" for a plain call
+    recipe: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(256))  # of the model that it is to make
+    base: Mapped[str] = mapped_column(Text)  # as it was asked for; "" for none
+    base_digest: Mapped[str] = mapped_column(String(80))
+    dataset: Mapped[str] = mapped_column(String(64))  # digest
+    dataset_name: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    price: Mapped[dict[str, Any] | None] = mapped_column(_NullableJson)  # as it was predicted
+    measured: Mapped[dict[str, Any]] = mapped_column(JSON)  # as it was: seconds, memory, losses
+    export: Mapped[dict[str, Any] | None] = mapped_column(_NullableJson)  # files and parity
+    digest: Mapped[str] = mapped_column(String(80))  # of the model in the engine; "" before
+    card: Mapped[dict[str, Any] | None] = mapped_column(_NullableJson)  # tuned against base
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

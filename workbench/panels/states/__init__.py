@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from workbench.panels.states._answer import Turn
+from workbench.panels.states._bench import BenchState
 from workbench.panels.states._catalogue import CatalogueState
+from workbench.panels.states._data import DataState
 from workbench.panels.states._engine import EngineState
 from workbench.panels.states._home import HomeState
 from workbench.panels.states._jobs import JobsState
@@ -11,9 +13,12 @@ from workbench.panels.states._options import OptionsState
 from workbench.panels.states._playground import PlaygroundState
 from workbench.panels.states._shell import ShellState
 from workbench.panels.states._state import Problem, State, reject_unknown
+from workbench.panels.states._train import TrainState
 
 __all__ = [
+    "BenchState",
     "CatalogueState",
+    "DataState",
     "EngineState",
     "HomeState",
     "JobsState",
@@ -22,6 +27,7 @@ __all__ = [
     "Problem",
     "ShellState",
     "State",
+    "TrainState",
     "Turn",
     "reject_unknown",
 ]

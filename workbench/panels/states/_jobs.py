@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 CURVES = ("train_loss", "loss")
-FIRST = "workbench.train:prepare"
+FIRST = "workbench.starter:prepare"
 LOG_TAIL = 200  # lines
 
 
