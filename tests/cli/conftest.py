@@ -14,6 +14,7 @@ from typing import Any
 
 import pexpect
 import pytest
+from ready import run_command
 from tiny import write_tiny_llama
 
 COMMAND = str(Path(sys.executable).with_name("workbench"))
@@ -27,12 +28,11 @@ def command() -> str:
 
 
 @pytest.fixture
-def run() -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """`run("models", "list", input=…)`: the finished process, its streams as text."""
 
     def call(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        options = {"capture_output": True, "text": True, "timeout": 60} | options
-        return subprocess.run([COMMAND, *arguments], **options)
+        return run_command(arguments, tmp_path_factory.mktemp("streams"), **options)
 
     return call
 
