@@ -46,7 +46,9 @@ clean:
 
 # Stamps: an install is repeated only when what it depends on has changed. pip, not uv: the
 # exact torch of constraints.txt may lie in a folder that only pip's settings know. Without
-# --no-compile pip would spend half a minute on bytecode, most of it of modules nobody imports.
+# --no-compile pip would spend half a minute on bytecode, most of it of modules nobody imports;
+# what is imported is compiled once, then, so nothing may forbid Python to keep it.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 DEPENDS := .venv/bin/python pyproject.toml constraints.txt
 
