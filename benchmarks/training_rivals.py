@@ -228,7 +228,7 @@ def adapting(turns: Turns, folder: Path) -> None:
         Counts(count, table.size, table.size),
     )  # fmt: skip
     rows = Rows(encoded, [[n] for n in range(count)], facts["batch"], total=count, packed=True)
-    rows._order = 0, np.arange(count)  # as the others read them
+    rows.order = 0, np.arange(count)  # as the others read them
     precision = chosen_precision(folder, settings)
     network = load_network(folder, settings, precision)
     turns.begin(before=before, threads=threads, precision=precision)

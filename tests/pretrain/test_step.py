@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from workbench.pretrain import _fused
+from workbench.fused import _attention, _loss
 from workbench.pretrain._model import new_model, next_token_loss
 from workbench.pretrain._step import Step, quicker_precision
 
@@ -27,8 +27,8 @@ def one_thread() -> Iterator[None]:
 def test_loss_and_gradients_are_those_of_the_model(
     monkeypatch: pytest.MonkeyPatch, heads: int, shared: int, whole_rows: int
 ) -> None:
-    monkeypatch.setattr(_fused, "_WHOLE_ROWS", whole_rows)  # longer ones go another way
-    monkeypatch.setattr(_fused, "_LOGITS", 64 * 331)  # in two pieces
+    monkeypatch.setattr(_attention, "_WHOLE_ROWS", whole_rows)  # longer ones go another way
+    monkeypatch.setattr(_loss, "_LOGITS", 64 * 331)  # in two pieces
     torch.manual_seed(0)
     model = new_model(331, 2, 64, heads=heads, key_value_heads=shared)
     with torch.no_grad():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from workbench.learn import _loss
+from workbench.fused import _loss
 from workbench.learn._loss import lean
 from workbench.learn._network import keeps_apart, load_network
 from workbench.learn._rows import IGNORED
@@ -39,7 +39,7 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_loss_and_gradients_are_the_usual_ones(
     method: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_loss, "_BLOCK", 64_000)  # 64 tokens at a time: two blocks
+    monkeypatch.setattr(_loss, "_LOGITS", 64_000)  # 64 tokens at a time: two blocks
     network = load_network(tiny_folder, Settings(method=method), "fp32")
     ids, labels = batch()
     wanted = gradients(network.model, usual(network.causal, ids, labels))

@@ -8,7 +8,6 @@ loss, block by block, so they never exist as a whole, and nothing is computed tw
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workbench.learn._rows import IGNORED
@@ -16,7 +15,6 @@ from workbench.learn._rows import IGNORED
 if TYPE_CHECKING:
     from torch import Tensor
 
-_BLOCK = 1 << 24  # logits at a time: 64 MB in fp32
 _MULTIPLE = 64  # of learnt tokens: see `_rows`
 # what networks do to their logits afterwards; they are then asked themselves
 _AFTER = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
@@ -87,9 +85,11 @@ def _saved(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Ten
     from torch import is_grad_enabled
     from torch.nn.functional import pad
 
+    from workbench.fused import BlockwiseLoss
+
     spare = -len(hidden) % _MULTIPLE
     targets = pad(targets, (0, spare), value=IGNORED)
-    found: tuple[Tensor, Tensor] = _blockwise().apply(
+    found: tuple[Tensor, Tensor] = BlockwiseLoss.apply(
         pad(hidden, (0, 0, 0, spare)), weight, targets, is_grad_enabled()
     )
     return found
@@ -100,63 +100,3 @@ def _summed(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
     loss = cross_entropy(logits, targets, reduction="sum")
     return loss, (logits.detach().argmax(-1) == targets).sum()
-
-
-def _slope(logits: Tensor, norm: Tensor, answer: Tensor, known: Tensor) -> Tensor:
-    """Softmax minus one at the answer, in the logits' own memory; 0 for what is not learnt."""
-    slope = logits.sub_(norm).exp_()
-    slope.scatter_add_(-1, answer, slope.new_full(answer.shape, -1.0))
-    return slope.mul_(known)
-
-
-@cache
-def _blockwise() -> Any:
-    """The loss as a function with a gradient of its own (defined late: it needs PyTorch)."""
-    import torch
-
-    class BlockwiseLoss(torch.autograd.Function):  # type: ignore[misc]
-        """Summed cross-entropy of hidden states (n, width) with weights (vocabulary, width), but
-        for those whose target is IGNORED."""
-
-        @staticmethod
-        def forward(
-            ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, learning: bool
-        ) -> tuple[Tensor, Tensor]:
-            wanted = [learning and one for one in ctx.needs_input_grad[:2]]
-            used = weight.to(hidden.dtype)
-            total = hidden.new_zeros((), dtype=torch.float32)
-            correct = targets.new_zeros(())
-            to_hidden = torch.empty_like(hidden) if wanted[0] else None
-            to_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
-            size = max(64, _BLOCK // weight.shape[0])
-            for start in range(0, len(hidden), size):
-                part, answer = hidden[start : start + size], targets[start : start + size, None]
-                known = answer != IGNORED
-                answer = answer.clamp(min=0)
-                logits = (part @ used.T).float()
-                if not any(wanted):
-                    correct += ((logits.argmax(-1, keepdim=True) == answer) & known).sum()
-                norm = logits.logsumexp(-1, keepdim=True)
-                total += ((norm - logits.gather(-1, answer)) * known).sum()
-                if any(wanted):
-                    slope = _slope(logits, norm, answer, known).to(hidden.dtype)
-                    if to_hidden is not None:
-                        torch.matmul(slope, used, out=to_hidden[start : start + size])
-                    if to_weight is not None:
-                        to_weight += slope.T @ part
-            ctx.save_for_backward(to_hidden, to_weight)
-            ctx.kind = weight.dtype
-            ctx.mark_non_differentiable(correct)
-            return total, correct
-
-        @staticmethod
-        def backward(ctx: Any, slope: Tensor, _: Tensor) -> tuple[Any, Any, None, None]:
-            to_hidden, to_weight = ctx.saved_tensors
-            return (
-                None if to_hidden is None else to_hidden * slope.to(to_hidden.dtype),
-                None if to_weight is None else (to_weight * slope).to(ctx.kind),
-                None,
-                None,
-            )
-
-    return BlockwiseLoss

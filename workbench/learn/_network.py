@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TrainingError
 from workbench.hardware import memory
+from workbench.learn._adapter import add_at_once
 from workbench.learn._loss import lean
+from workbench.learn._quick import quicken
 from workbench.learn._settings import Settings
 from workbench.learn._speed import device_name, quicker_precision
 
@@ -59,6 +61,7 @@ def load_network(folder: Path, settings: Settings, precision: str) -> Network:
     causal = _load(folder, settings, precision, device)
     notes = [] if lean(causal, device, precision) else ["Its logits are held as a whole."]
     model = _adapted(causal, settings, precision) if settings.adapter else causal
+    quicken(causal)
     network = Network(model, causal, precision, device, notes=notes)
     network.packs = keeps_apart(causal)
     if settings.packing and not network.packs:
@@ -104,7 +107,6 @@ def _four_bits(device: str) -> Any:
 
 def _adapted(causal: Any, settings: Settings, precision: str) -> Any:
     """The model with a fresh adapter: in fp32, and nothing else is trained."""
-    import torch
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
 
@@ -128,29 +130,8 @@ def _adapted(causal: Any, settings: Settings, precision: str) -> Any:
         if isinstance(layer, LoraLayer):
             # the products are rounded anyway: no copy of what goes in, for each of three adapters
             layer.cast_input_dtype_enabled = precision != "bf16"
-            if type(layer.get_base_layer()) is torch.nn.Linear:
-                _add_at_once(layer)
+            add_at_once(layer)
     return model
-
-
-def _add_at_once(layer: Any) -> None:
-    """Multiply the adapter's second matrix and add to the layer's answer in one go: PEFT writes
-    and reads three tensors of the answer's size in between."""
-    import torch
-
-    base, plain, name = layer.get_base_layer(), layer.forward, "default"
-    first, second, drop = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
-
-    def forward(x: Tensor, *args: Any, **given: Any) -> Tensor:
-        if layer.disable_adapters or layer.merged:
-            return plain(x, *args, **given)
-        found = base(x)
-        part = first(drop(x)) * layer.scaling[name]
-        rows = found.reshape(-1, found.shape[-1])
-        added = torch.addmm(rows, part.reshape(-1, part.shape[-1]), second.weight.T)
-        return added.view_as(found)
-
-    layer.forward = forward
 
 
 def keeps_apart(causal: Any) -> bool:

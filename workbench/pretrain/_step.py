@@ -1,8 +1,8 @@
 """The quick way to a step's gradients: products in bf16, weights and what layers add to in fp32.
 
-The network is the model's own, computed from its weights with the operations of `_fused`. Weights
-of norms are multiplied into the matrices that follow, in fp32, before those are rounded; autograd
-brings the gradients back to the originals.
+The network is the model's own, computed from its weights with the operations of `workbench.fused`.
+Weights of norms are multiplied into the matrices that follow, in fp32, before those are rounded;
+autograd brings the gradients back to the originals.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Step:
     def _loss(self, rows: Tensor) -> Tensor:
         from torch.nn import functional
 
-        from workbench.pretrain._fused import NextToken, Normed, attention
+        from workbench.fused import BlockwiseLoss, Normed, attention
 
         model, config, kind = self._model.model, self._model.config, self._kind
         heads, shared = config.num_attention_heads, config.num_key_value_heads
@@ -48,16 +48,15 @@ class Step:
         x = model.embed_tokens(ids)
         for layer in model.layers:
             into, out, gate, up, down = self._matrices(layer)
-            y = Normed.apply(x, eps, kind)
+            y = Normed.apply(x, None, eps, kind)
             found = attention(functional.linear(y, into), *tables, heads, shared)
             x = x + functional.linear(found, out)
-            y = Normed.apply(x, eps, kind)
+            y = Normed.apply(x, None, eps, kind)
             inner = functional.silu(functional.linear(y, gate)) * functional.linear(y, up)
             x = x + functional.linear(inner, down)
         head = (self._model.lm_head.weight * model.norm.weight).to(kind)
-        loss: Tensor = NextToken.apply(
-            Normed.apply(x, eps, kind).flatten(0, 1), head, rows[:, 1:].flatten()
-        )
+        hidden, targets = Normed.apply(x, None, eps, kind).flatten(0, 1), rows[:, 1:].flatten()
+        loss: Tensor = BlockwiseLoss.apply(hidden, head, targets, True)[0] / len(targets)
         return loss
 
     def _matrices(self, layer: Any) -> tuple[Tensor, ...]:
