@@ -75,7 +75,9 @@ def test_a_model_is_tuned_and_answers(run: Any, grown: str) -> None:
     shown = told(run("train", "show", "cli-tuned", "--json"))
     assert shown["state"] == "done" and shown["export"]["parity"]["ok"]
     assert shown["price"]["seconds"] > 0 and shown["measured"]["steps"] == 4
-    assert "passed" in run("train", "show", "cli-tuned").stdout
+    lines = [line.split() for line in run("train", "show", "cli-tuned").stdout.splitlines()]
+    assert any("passed" in line for line in lines)
+    assert ["max_steps", "4"] in lines and ["packing", "true"] in lines, "a setting on each line"
     card = told(run("train", "compare", "cli-tuned", "--json"))
     assert card["target"]["n"] == 30 and card["base"].startswith(grown)
     assert "LOSS" in run("train", "compare", "cli-tuned").stdout

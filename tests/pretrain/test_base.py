@@ -12,7 +12,7 @@ import pytest
 import torch
 from data.kept_datasets import kept, text
 
-from workbench import lineage
+from workbench import data, lineage
 from workbench.data import Dataset
 from workbench.errors import TrainingError
 from workbench.jobs import JobCancelled, JobContext, Report
@@ -136,12 +136,29 @@ def test_stop_and_save(tmp_path: Path) -> None:
     assert weights(run)
 
 
-def test_it_ends_early_where_nothing_is_gained(tmp_path: Path) -> None:
+def test_it_ends_early_where_nothing_is_gained_with_the_best_weights(tmp_path: Path) -> None:
     noise = ["".join(random.Random(n).choices("abcdefghij ", k=300)) for n in range(60)]
     run = begun(kept([text(one) for one in noise], name="noise"), patience=1, steps=200)
     job = Told(tmp_path)
     measured = pretrain(job, training=run.id)
     assert measured["ended"] == "no gain" and measured["steps"] < 200
+    *told, last = [(one["step"], one.get("validation_loss")) for one in job.curve]
+    best = measured["best_step"]
+    assert best < measured["steps"] and dict(told)[best] == last[1] < dict(told)[last[0]]
+
+    whole, cut = weights(run), begun(data.find("noise"), patience=1, steps=200)
+    with pytest.raises(JobCancelled):
+        pretrain(Told(tmp_path, best), training=cut.id)
+    assert pretrain(Told(tmp_path), training=cut.id)["best_step"] == best
+    assert all(torch.equal(weight, weights(cut)[name]) for name, weight in whole.items())
+    until = begun(data.find("noise"), patience=None, steps=200)
+
+    def stop(report: Report) -> None:
+        if report.metrics.get("step") == best:
+            (until.folder / "stop").touch()
+
+    assert pretrain(JobContext("here", tmp_path, report=stop), training=until.id)["steps"] == best
+    assert all(torch.equal(weight, weights(until)[name]) for name, weight in whole.items())
 
 
 def test_the_validation_split_is_what_it_is_examined_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import resource
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from workbench import lineage
 from workbench.data import Dataset
 from workbench.errors import TrainingError
+from workbench.examples import Example
 from workbench.jobs import JobCancelled, JobContext, Report
+from workbench.learn._encode import encode, template_for, tokenizer_of
 from workbench.learn._watch import Watch
 from workbench.recipes import finetune
 from workbench.recipes._finetune import divided
@@ -133,6 +136,26 @@ def test_raw_text_without_a_validation_split(
     assert result["data"]["examples"] == 8
     drawn, rest = (divided(more)[n] for n in (1, 0))
     assert (len(drawn), len(rest)) == (3, 57)
+
+
+def test_no_more_examples_are_held_than_are_encoded_at_once(
+    make_dataset: MakeDataset, tiny_folder: Path
+) -> None:
+    tokenizer = tokenizer_of(tiny_folder)
+    learnt, drawn = divided(make_dataset("completion", train=1400))
+    assert (len(learnt), len(drawn)) == (1330, 70)
+    read = [*learnt, *drawn]
+    assert sorted(one.about["line"] for one in read) == list(range(1400))
+    wanted = [one.about["line"] for one in learnt]
+    del read
+    held: list[int] = []
+
+    def count() -> None:
+        held.append(sum(isinstance(one, Example) for one in gc.get_objects()))
+
+    found = encode(learnt, tokenizer, template_for(tiny_folder, tokenizer), 64, between=count)
+    assert len(found) == len(wanted) and len(held) == 6
+    assert max(held) < 600  # two times 256 while the next ones are read
 
 
 def test_cancelled_and_resumed_it_ends_the_same(

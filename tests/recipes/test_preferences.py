@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from recipes.lessons import rows
 
@@ -23,7 +24,10 @@ from workbench.learn._encode import tokenizer_of
 from workbench.lineage import Training
 from workbench.recipes import preferences
 from workbench.recipes._pairs import encode_pairs
+from workbench.recipes._preferences import REFERENCE
+from workbench.recipes._reference import key_of, load_reference, save_reference
 
+ASKED = "Asking the base model"
 QUICK: dict[str, Any] = {
     "preset": "preferences", "rank": 8, "learning_rate": 5e-3, "accumulation": 1, "epochs": 3,
     "warmup_steps": 2, "precision": "fp32", "context": 64, "beta": 0.5,
@@ -107,6 +111,7 @@ def test_better_answers_gain_on_pairs_it_has_not_seen(
     tiny_folder: Path,
 ) -> None:
     run, measured, said = trained
+    assert any(ASKED in one.message for one in said)
     curve = [one.metrics for one in said if "validation_loss" in one.metrics]
     assert curve[0]["validation_loss"] > 0.6
     assert curve[-1]["accuracy"] > 0.9
@@ -168,11 +173,46 @@ def test_a_killed_training_ends_with_the_same_weights(
     marks = sorted((run.folder / "checkpoints").glob("*/whole.json"))
     assert [json.loads(mark.read_text())["facts"]["step"] for mark in marks][-1] == 3
     assert not (run.folder / "model").exists()
-    steps: list[float] = []
-    again = train(run, lambda report: steps.append(report.metrics.get("step", 0)))
-    assert min(step for step in steps if step) == 4
+    said: list[Report] = []
+    again = train(run, said.append)
+    assert min(one.metrics["step"] for one in said if "step" in one.metrics) == 4
+    assert not any(ASKED in one.message for one in said), "the base's answers were kept"
+    assert not (run.folder / REFERENCE).exists()
     assert again["train_loss"] == measured["train_loss"]
     assert weights(run) == weights(whole)
+
+
+def test_the_bases_answers_are_of_just_these_pairs(tmp_path: Path, tiny_folder: Path) -> None:
+    tokenizer, template = tokenizer_of(tiny_folder), template_of(tiny_folder)
+    pairs, others = (
+        encode_pairs(rows("preference", 4, start), tokenizer, template, 64) for start in (0, 4)
+    )
+    key, path, sizes = key_of([pairs], "base", 4), tmp_path / REFERENCE, {"learnt": 4}
+    table = np.arange(8, dtype=np.float32).reshape(4, 2)
+    table[3] = np.nan  # not asked yet
+    save_reference(path, key, {"learnt": table})
+    kept = load_reference(path, key, sizes)["learnt"]
+    assert kept.tolist()[:3] == table.tolist()[:3] and np.isnan(kept[3]).all()
+    changed = (key_of([others], "base", 4), key_of([pairs], "other", 4), key_of([pairs, pairs]))
+    assert len({key, *changed}) == 4
+    for other in changed:
+        assert np.isnan(load_reference(path, other, sizes)["learnt"]).all()
+    assert np.isnan(load_reference(path, key, {"learnt": 5})["learnt"]).all()
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-1], b"\xff" * 9 + whole):
+        path.write_bytes(damaged)
+        assert np.isnan(load_reference(path, key, sizes)["learnt"]).all()
+
+
+def test_dropout_drops_while_it_learns_and_not_while_it_is_asked(
+    make_dataset: Callable[..., Dataset], tiny_folder: Path
+) -> None:
+    dataset = make_dataset("preference", train=8, validation=4)
+    plain, dropped = (
+        train(begin(dataset, tiny_folder, dropout=share, max_steps=3)) for share in (0.0, 0.5)
+    )
+    assert dropped["validation_loss_before"] == pytest.approx(0.693, abs=0.001)
+    assert dropped["train_loss"] != plain["train_loss"]
 
 
 def test_all_weights_learn_too_and_stop_when_told(

@@ -50,6 +50,7 @@ def test_a_refused_dataset_is_not_trained_on(here: Place) -> None:
             draft.add(Example("preference", {"prompt": f"{n}?", "chosen": "a", "rejected": "b"}))
     with pytest.raises(TrainingError, match="recipe preferences"):
         submit("finetune", dataset="pairs", base="grown", name="another")
+    assert plan("base", dataset="pairs").dataset.form == "preference"  # of its better answers
 
 
 def test_a_price_can_be_had_before_the_start(here: Place) -> None:

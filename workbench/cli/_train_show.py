@@ -154,7 +154,6 @@ def show_training(run: Training) -> None:
             ("id", run.id), ("state", _state(run)), ("doing", job.message if job else ""),
             ("error", job.error if job else ""), ("job", run.job), ("dataset", run.data),
             ("base", run.base),
-            ("settings", ", ".join(f"{k}={v}" for k, v in run.settings.items() if v is not None)),
             ("time", _beside(out.duration_text, price.get("seconds"), measured.get("seconds"))),
             ("memory", _beside(out.size_text, price.get("memory"),
                                measured.get("peak_memory_bytes"))),
@@ -165,6 +164,10 @@ def show_training(run: Training) -> None:
             ("ended", out.age_text(run.ended_at)), ("folder", run.folder),
         )
     )  # fmt: skip
+    if run.settings:
+        click.echo()
+        rows = [(k, _setting(v)) for k, v in run.settings.items() if v not in (None, "")]
+        out.table(("SETTING", "VALUE"), rows)
     export = dict(run.export or {})
     show_parity(export)
     if run.card:
@@ -224,6 +227,13 @@ def _state(run: Training) -> str:
         return "?"
     done = f" {job.fraction:.0%}" if job.state == "running" and job.fraction is not None else ""
     return f"{job.state}{done}"
+
+
+def _setting(value: Any) -> str:
+    """A setting as `--set` takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _beside(write: Any, predicted: Any, measured: Any) -> str:

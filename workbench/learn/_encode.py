@@ -8,6 +8,7 @@ is cut at the end, and left out when nothing of its answer is left.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -114,14 +115,15 @@ def encode(
     import numpy as np
 
     encoder = Encoder(tokenizer, template, context)
-    ids: list[np.ndarray] = []
-    learnt: list[np.ndarray] = []
+    # bytes that grow in place: nothing is held but what comes of the examples
+    ids, learnt, ends = bytearray(), bytearray(), array("q", [0])
     left = iter(examples)
     while batch := list(islice(left, _BATCH)):
         between()
         for tokens, mask in encoder.encode(batch):
-            ids.append(tokens)
-            learnt.append(mask)
+            ids += tokens.tobytes()
+            learnt += mask.tobytes()
+            ends.append(len(learnt))
     if not ids:
         why = max(encoder.why, key=lambda one: encoder.why[one], default="there is no example.")
         raise TrainingError(
@@ -129,10 +131,10 @@ def encode(
             "`workbench data show`, or choose another one."
         )
     counts = encoder.counts
-    counts.tokens, counts.learnt = sum(map(len, ids)), int(sum(one.sum() for one in learnt))
+    masks, starts = np.frombuffer(learnt, bool), np.frombuffer(ends, np.int64)
+    counts.tokens, counts.learnt = len(masks), int(masks.sum())
     counts.dropped, counts.why = encoder.why.total(), dict(encoder.why.most_common(5))
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in ids])]).astype(np.int64)
-    return Encoded(np.concatenate(ids), np.concatenate(learnt), starts, counts)
+    return Encoded(np.frombuffer(ids, np.int32), masks, starts, counts)
 
 
 class Encoder:

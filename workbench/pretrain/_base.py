@@ -47,7 +47,7 @@ _CHECKPOINT = "checkpoint.pt"
 _FORMAT = 1  # of checkpoints: raise it when the meaning of their content changes
 _SHAPE = ("width", "heads", "key_value_heads", "inner")
 LOOKS = 40  # validations in a run
-_BYTES = 4 + 8  # of a parameter in a checkpoint: the weight, and what optimizers keep of it
+_BYTES = 4 + 8 + 4  # of a parameter in a checkpoint: weight, what optimizers keep, best weight
 
 
 def pretrain(job: JobContext, *, training: str) -> dict[str, Any]:
@@ -143,6 +143,7 @@ def _measured(run: Run, watch: Watch) -> dict[str, Any]:
         "ended": ended,
         "parameters": run.model.num_parameters(),
         "steps": run.step,
+        "best_step": run.best_step or None,
         "tokens": run.tokens,
         "train_loss": round(run.train_loss, 4),
         "validation_loss": round(run.validation_loss, 4),

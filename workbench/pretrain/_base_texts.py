@@ -52,6 +52,7 @@ _SMALLEST = 512  # tokens of a vocabulary
 _SAMPLE = 32_000_000  # characters that a vocabulary is learnt from
 _FEW = 40  # examples: fewer are cut at their end instead of being held out whole
 _SHARE = 20  # one in so many is held out
+HELD_OUT = 1 / _SHARE  # where the dataset has no such part
 _TOGETHER = 4_000_000  # characters that are encoded at a time
 
 Parts = list[int | str]  # ids of special tokens, and plain texts

@@ -2,11 +2,13 @@
 
 The budget is seconds or steps; the schedule and the mix of texts follow the share of it that is
 spent. With steps and fp32, everything that decides the result is in the checkpoint or follows
-from the seed, so a run that was killed and resumed ends with the same weights, bit for bit.
+from the seed, so a run that was killed and resumed ends with the same weights, bit for bit. Where
+there is patience, the weights that were best on held-out text are kept beside and taken in the end.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -27,16 +29,17 @@ if TYPE_CHECKING:
     from workbench.jobs import JobContext
     from workbench.pretrain._step import Step
 
+_log = logging.getLogger(__name__)
 _STEP_TOKENS = 4096
 _TURNS_FIRST, _TURNS_LAST = 0.25, 0.75  # share of turns in a step, at the beginning and the end
 SHORT_ROWS = 0.75  # of the budget: rows are cut in half, the rest learns to look far back
 _SHORTEST = 64  # tokens of a row that is cut
-_CHECKPOINT_SECONDS, _REPORT_SECONDS = 20.0, 1.0
-_WRITING_SHARE = 0.1  # of the time, at most, goes to checkpoints
+CHECKPOINT_SECONDS, _REPORT_SECONDS = 20.0, 1.0
+WRITING_SHARE = 0.1  # of the time, at most, goes to checkpoints
 _LEAST_STEPS, _PATIENCE = 200, 4.0  # steps that a budget of time is stretched for, and how far
 _PLAIN = (  # what a Run counts
     "precision", "step", "tokens", "elapsed", "drawn", "recent", "validation_loss", "accuracy",
-    "best", "stale",
+    "best", "best_step", "looked", "stale",
 )  # fmt: skip
 _RECENT = 20  # steps that the reported loss is the mean of
 QUICK_TOKENS, FINAL_TOKENS = 12_000, 100_000  # of the held-out text, per validation
@@ -90,7 +93,10 @@ class Run:
     validation_loss: float = math.nan
     accuracy: float = math.nan  # of the held-out tokens, how many were the likeliest
     best: float = math.inf  # validation loss so far
-    stale: int = 0  # validations since then
+    best_step: int = 0
+    looked: int = 0  # step of the last validation
+    stale: int = 0  # validations since the best one
+    kept: dict[str, Tensor] = field(default_factory=dict)  # the best weights, where wanted
 
     @property
     def train_loss(self) -> float:
@@ -114,6 +120,7 @@ class Run:
 
         state = {name: getattr(self, name) for name in ("tokenizer", "fingerprint", *_PLAIN)}
         state["model"] = self.model.state_dict()
+        state["kept"] = self.kept
         state["optimizers"] = self.optimizers.state_dict()
         state["random"] = torch.get_rng_state()
         save_checkpoint(path, state)
@@ -123,10 +130,30 @@ class Run:
         import torch
 
         self.model.load_state_dict(state["model"])
+        self.kept = state.get("kept", {})  # which checkpoints of old do not have
         self.optimizers.load_state_dict(state["optimizers"])
         torch.set_rng_state(state["random"])
         for name in _PLAIN:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
+
+    def keep(self) -> None:
+        """Copy the weights: they are the best so far."""
+        for name, weight in self.model.named_parameters():
+            if name in self.kept:
+                self.kept[name].copy_(weight.detach())
+            else:
+                self.kept[name] = weight.detach().clone()
+
+    def take_best(self) -> None:
+        """Put the best weights into the model, where the last ones are others."""
+        import torch
+
+        if not self.kept or self.best_step == self.step:
+            return
+        _log.info("The weights of step %d are taken: they were the best.", self.best_step)
+        with torch.no_grad():
+            for name, weight in self.model.named_parameters():
+                weight.copy_(self.kept[name])
 
 
 def train(
@@ -137,7 +164,8 @@ def train(
     checkpoint: Path,
     watch: Watch | None = None,
 ) -> None:
-    """Train until the budget is spent or `watch` ends it; leaves a checkpoint of the end."""
+    """Train until the budget is spent or `watch` ends it; leaves a checkpoint of the end, and the
+    model with the last weights, or where there is patience with the best ones."""
     watch = watch or Watch()
     base = run.elapsed - time.perf_counter()
     due, reported = -math.inf, run.elapsed  # when the next checkpoint is
@@ -154,13 +182,16 @@ def train(
         saving = telling and run.elapsed >= due
         looking = watch.looks_now(before, share, run.step) if watch.looks else saving
         if looking:
-            examine(run, texts.held_out, QUICK_TOKENS)
+            _look(run, texts.held_out, watch)
         if saving:
             due = _save(run, checkpoint) + base + time.perf_counter()
         if telling or looking:
             _report(job, run, share, watch, validated=looking)
             reported = run.elapsed
+    if watch.patience is not None and run.looked < run.step:
+        _look(run, texts.held_out, watch)
     run.save(checkpoint)
+    run.take_best()
     examine(run, texts.held_out, FINAL_TOKENS)
     _report(job, run, share, watch, validated=True)
 
@@ -169,7 +200,7 @@ def _save(run: Run, checkpoint: Path) -> float:
     """Write a checkpoint; returns the seconds until the next one is worth its time."""
     began = time.perf_counter()
     run.save(checkpoint)
-    return max(_CHECKPOINT_SECONDS, (time.perf_counter() - began) / _WRITING_SHARE)
+    return max(CHECKPOINT_SECONDS, (time.perf_counter() - began) / WRITING_SHARE)
 
 
 def update(run: Run, texts: Texts, share: float) -> None:
@@ -195,8 +226,20 @@ def update(run: Run, texts: Texts, share: float) -> None:
     run.recent = [*run.recent[1 - _RECENT :], loss]
 
 
+def _look(run: Run, held_out: Stream, watch: Watch) -> None:
+    """A validation: note whether the weights are better than before, and keep them if wanted."""
+    examine(run, held_out, QUICK_TOKENS)
+    run.looked = run.step
+    if run.validation_loss < run.best:
+        run.best, run.best_step, run.stale = run.validation_loss, run.step, 0
+        if watch.patience is not None:
+            run.keep()
+    else:
+        run.stale += 1
+
+
 def examine(run: Run, held_out: Stream, tokens: int) -> None:
-    """Note loss and accuracy on the first `tokens` of the held-out text, and if they are better."""
+    """Note loss and accuracy on the first `tokens` of the held-out text."""
     run.model.eval()
     context = held_out.rows.shape[1] - 1
     rows = held_out.rows[: max(1, tokens // context)]
@@ -207,8 +250,6 @@ def examine(run: Run, held_out: Stream, tokens: int) -> None:
         total, right = total + loss * len(batch), right + correct
     run.model.train()
     run.validation_loss, run.accuracy = total / len(rows), right / (len(rows) * context)
-    better = run.validation_loss < run.best
-    run.best, run.stale = (run.validation_loss, 0) if better else (run.best, run.stale + 1)
 
 
 def fastest_precision(model: LlamaForCausalLM, rows: Stream) -> str:

@@ -28,8 +28,8 @@ from workbench.learn import Settings
 _PROCESS = 560 << 20
 _NORMS = 16  # bytes a feature: what two norms keep, in fp32 whatever the precision
 _FEATURES, _INNER = 5, 4  # numbers a feature, and an inner feature, that a layer keeps
-_LOGITS = 12  # bytes of a logit beside its own: as fp32, its softmax, its gradient
-_BLOCK = 1 << 24  # logits that exist at a time
+_LOGITS = 4  # bytes of a logit beside its own: what its products need for a moment
+_BLOCK = 1 << 23  # logits that exist at a time
 _LARGEST_CONFIG = 4 << 20
 _NAMES = {  # what configurations call the same thing
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),

@@ -34,7 +34,7 @@ def raw_base(settings: BaseSettings, dataset: Dataset, measure: bool) -> Raw:
         if told["probed"]:
             much = {name: int(told[name]) for name in ("steps", "tokens")}
             per_token = told["seconds"] / much["tokens"]
-            exact = Probe(much, per_token, int(told["memory"]), 0.0, "", "cpu", 1)
+            exact = Probe(much, per_token, int(told["memory"]))
             keep(asked, exact)
     found, how, words = exact, "tried", "updates tried here"
     if found is None and like:
@@ -71,7 +71,7 @@ def _guessed(settings: BaseSettings, dataset: Dataset) -> Probe:
     if settings.minutes is not None:
         steps = max(1, int(60 * settings.minutes / (seconds * settings.batch)))
     much = {"steps": steps, "tokens": steps * settings.batch}
-    return Probe(much, seconds, _memory(settings), 0.0, "", "cpu", 0)
+    return Probe(much, seconds, _memory(settings))
 
 
 def _shape(settings: BaseSettings) -> Shape:

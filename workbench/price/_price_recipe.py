@@ -23,7 +23,13 @@ _DECIDES = (
     "precision", "gradient_checkpointing",
 )  # fmt: skip
 _MOST = 0.95  # of the free memory that a probe may take
+_ENCODED = 6  # bytes of a token that is held, and which row it is in
+_PAUSE, _SHARE = 30.0, 30  # seconds between two checkpoints, as trainings have it (`learn`)
+# where it could not be tried:
 _WRITES = 2e8  # bytes a second, to the disk and back
+_READS = 2e5  # tokens a second, out of examples
+_START = 12.0  # seconds, with a model of no size
+_COPIES = 3  # of the weights: two that are read and one that is written
 _FORWARD = {True: 0.45, False: 0.33}  # of an update's time: with an adapter, of all weights
 _CARD = 400 << 20  # what a graphics card's runtime takes
 
@@ -97,29 +103,37 @@ class _Pricing:
         speed = GUESSED_SPEED * cores if self.card is None else 1e14
         token = operations(self.shape, settings, length) / speed
         precision = "bf16" if self._bf16(settings) else "fp32"
-        found = Probe({}, token, self.guess, 15.0, precision, "", 0)
-        return self._raw(self._amount(), found, self.guess, words, "guessed")
+        learnt = self.shape.adapter(settings.rank) if settings.adapter else self.shape.parameters
+        much, forward = self._amount(), _FORWARD[settings.adapter] * token
+        found = Probe(
+            {}, token, self.guess, precision, start=_START + 4 * self.shape.parameters / _WRITES,
+            reading=much.tokens / _READS, looking=forward, asking=forward,
+            saving=12 * learnt / _WRITES,
+        )  # fmt: skip
+        return self._raw(much, found, self.guess, words, "guessed")
 
     def _amount(self) -> Amount:
         return amount(self.recipe, self.base, self.dataset, self.settings)
 
     def _raw(self, much: Amount, found: Probe, memory: int, words: str, how: str) -> Raw:
         settings = self.settings
-        tokens = much.all_tokens(settings)
-        learning = tokens * found.seconds
-        forward = _FORWARD[settings.adapter] * found.seconds
-        around = found.loading + forward * much.validated(settings)
-        around += 3 * 4 * self.shape.parameters / _WRITES
-        if self.recipe == "preferences":  # the base model is asked about each pair first
-            around += forward * min(tokens, much.tokens)
+        learning = found.warm + much.all_computed(settings) * found.seconds
+        forward = min(found.looking, found.seconds)  # never as slow as an update
+        looking = much.validations(settings) * much.validated(settings) * forward
+        around = found.start + found.reading + looking + much.asked(settings) * found.asking
+        around += found.saving * _checkpoints(much, settings, learning + looking, found.saving)
+        writing = found.writing
+        if writing is None:
+            writing = _COPIES * 4 * self.shape.parameters / _WRITES
         return Raw(
             kind=f"{self.recipe} {settings.method} {settings.precision}",
-            learning=learning, around=around, memory=memory,
+            learning=learning, around=around + writing,
+            memory=memory + _ENCODED * much.tokens,
             disk=disk_of(
                 self.shape.parameters, settings.quantization,
                 self.shape.adapter(settings.rank) if settings.adapter else self.shape.parameters,
             ),
-            steps=much.steps(settings), tokens=tokens, basis=words, how=how,
+            steps=much.steps(settings), tokens=much.all_tokens(settings), basis=words, how=how,
             free=self.free, total=self.total, instead=tuple(self.instead(memory / self.guess)),
         )  # fmt: skip
 
@@ -170,6 +184,15 @@ class _Pricing:
             changes.append((f"all of it: {_said(least)}", least))
         for words, change in changes:
             yield words, replace(now, **change)
+
+
+def _checkpoints(much: Amount, settings: Settings, seconds: float, saving: float) -> float:
+    """How many there will be beside the last one, which belongs to the writing: the first update,
+    each that was best where those are kept, and from time to time."""
+    best = much.validations(settings) if settings.patience else 0
+    if settings.checkpoint_every:
+        return 1 + best + much.steps(settings) // settings.checkpoint_every
+    return 1 + best + int(seconds / max(_PAUSE, _SHARE * saving))
 
 
 def _said(change: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A few real steps of a training, tried in a process of their own: `-m workbench.train._probe`.
+"""A training in small, tried in a process of its own: `-m workbench.price._probe`.
 
 A process of its own, since what is tried may be more than this machine has: it is watched, and
 ended when it takes more memory than it may, which is an answer too. What was found is kept, by
@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
@@ -29,25 +29,33 @@ from workbench.errors import TrainingError
 from workbench.fit import fingerprint
 from workbench.settings import home
 
-_LEAST, _STEPS, _SECONDS = 3, 24, 6.0  # updates that are timed, and for how long
+_LEAST, _STEPS, _SECONDS = 4, 24, 7.0  # updates that are made, and for how long
+_LONG = 40.0  # seconds after which fewer are enough
 _PATIENCE = 180.0  # seconds for all of it
 _LOOK = 0.1  # seconds between two looks at its memory
 _KEPT = 200  # probes in the file
-_BEGAN = time.perf_counter()
-_FORMAT = 1  # raise it when a probe's meaning changes
+_OLD = 3600.0  # seconds after which what a killed probe left is removed
+_FORMAT = 2  # raise it when a probe's meaning changes
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a few updates took."""
+    """What the parts of a training took, in seconds. Tokens are those that are computed, with what
+    batches are filled up with; those that the base is asked about are counted without."""
 
-    amount: Mapping[str, int]  # `recipes.Amount`
-    seconds: float  # for a token
+    amount: Mapping[str, Any]  # `recipes.Amount`
+    seconds: float  # of a token that is learnt
     memory: int  # bytes, the most that the process took; on a graphics card what it took there
-    loading: float  # seconds before the first update
-    precision: str
-    device: str
-    steps: int  # that were timed
+    precision: str = ""
+    device: str = ""
+    steps: int = 0  # that were timed
+    warm: float = 0.0  # what the first update took more than another one
+    start: float = 0.0  # before anything is done with the data
+    reading: float = 0.0  # all of the data
+    looking: float = 0.0  # a token that is validated
+    asking: float = 0.0  # a token that the base model is asked about
+    saving: float = 0.0  # a checkpoint
+    writing: float | None = None  # the model; None where it is too large to try
 
 
 class TooMuch(TrainingError):
@@ -63,30 +71,49 @@ class TooMuch(TrainingError):
 
 def probe(asked: Mapping[str, Any], most: int) -> Probe:
     """Try what is asked with at most so many bytes. Raises TooMuch, TrainingError."""
-    begun: dict[str, Any] = {}
-    steps: list[dict[str, Any]] = []
-    with TemporaryDirectory(prefix="workbench-probe-", ignore_cleanup_errors=True) as scratch:
-        for line in _lines({**asked, "scratch": scratch}, most):
+    told: dict[str, Any] = {}
+    updates: list[dict[str, float]] = []
+    memory = 0
+    with _scratch() as scratch:
+        for line in _lines({**asked, "scratch": scratch, "since": time.time()}, most):
             if "error" in line:
                 raise TrainingError(line["error"])
-            if not begun:
-                begun = line
-                continue
-            steps.append(line)
-            timed = sum(one["seconds"] for one in steps[1:])
-            if len(steps) > _STEPS or (len(steps) > _LEAST and timed > _SECONDS):
-                break
-    if not steps:
+            memory = max(memory, line.pop("memory"))
+            if "computed" in line:
+                updates.append(line)
+            else:
+                told |= line
+    if "start" not in told:
         raise TrainingError(
             "Not one update of this training could be tried: it ended by itself or took too long. "
             "Look whether the base model is whole, and take smaller batches."
         )
-    later = steps[1:] or steps  # the first one warms up, and has the longest rows
-    return Probe(
-        begun["amount"], median(one["seconds"] / one["tokens"] for one in later),
-        max(one["memory"] for one in steps), begun["loading"], begun["precision"],
-        begun["device"], len(later),
-    )  # fmt: skip
+    first, *later = updates
+    seconds = _usual(later or updates)
+    warm = max(0.0, first["seconds"] - seconds * first["computed"])
+    return Probe(**told, seconds=seconds, memory=memory, steps=len(later) or 1, warm=warm)
+
+
+def _usual(updates: Sequence[Mapping[str, float]]) -> float:
+    """Seconds of a token: the median over all tokens, which a neighbour's noise does not move."""
+    each = sorted((one["seconds"] / one["computed"], one["computed"]) for one in updates)
+    half, below = sum(tokens for _, tokens in each) / 2, 0.0
+    for seconds, tokens in each:
+        below += tokens
+        if below >= half:
+            return seconds
+    return each[-1][0]
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A folder where trainings write; those that a kill left are removed."""
+    for path in home().glob("probe-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _OLD:
+                shutil.rmtree(path, ignore_errors=True)
+    with TemporaryDirectory(prefix="probe-", dir=home(), ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 def known(asked: Mapping[str, Any]) -> tuple[Probe | None, Probe | None, Mapping[str, Any]]:
@@ -194,8 +221,8 @@ def _next_line(lines: SimpleQueue[str], pid: int, most: int) -> str:
 
 
 def main() -> None:
-    """Try what stdin asks for. Lines are JSON objects: the amount with what it took to come so
-    far, then one for each update, or one with an error."""
+    """Try what stdin asks for. Lines are JSON objects: what `rehearse` tells with the memory that
+    was taken so far, or one with an error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print belongs in the log
 
@@ -212,26 +239,24 @@ def _try(asked: Mapping[str, Any], tell: Callable[..., None]) -> None:
     from workbench.bases import Base
     from workbench.data import find
     from workbench.learn import settings_of
-    from workbench.recipes import Amount, rehearse
+    from workbench.recipes import rehearse
     from workbench.work import peak_memory
 
-    on = ""
+    device = ""
 
-    def begun(found: Amount, precision: str, device: str) -> None:
-        nonlocal on
-        on = device
-        tell(
-            amount=asdict(found), precision=precision, device=device,
-            loading=time.perf_counter() - _BEGAN,
-        )  # fmt: skip
+    def told(**facts: Any) -> None:
+        nonlocal device
+        device = facts.get("device", device)
+        tell(**facts, memory=_on_card() if device == "cuda" else peak_memory())
 
-    def told(tokens: int, seconds: float) -> None:
-        tell(tokens=tokens, seconds=seconds, memory=_on_card() if on == "cuda" else peak_memory())
+    def enough(updates: int, seconds: float) -> bool:
+        return seconds > _SECONDS and (updates > _LEAST or seconds > _LONG)
 
     base = Base(**{**asked["base"], "folder": Path(asked["base"]["folder"])})
     rehearse(
         asked["recipe"], base, find(asked["dataset"]), settings_of(asked["settings"]),
-        steps=_STEPS + 1, folder=Path(asked["scratch"]), begun=begun, told=told,
+        most=_STEPS + 1, enough=enough, folder=Path(asked["scratch"]),
+        since=asked["since"], tell=told,
     )  # fmt: skip
 
 

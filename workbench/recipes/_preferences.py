@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import copy
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import data, lineage
@@ -40,15 +42,17 @@ from workbench.learn import (
     tokenizer_of,
     watched,
 )
-from workbench.lineage import Training
 from workbench.recipes._finetune import divided, measured_of, write_model
 from workbench.recipes._pairs import Pairs, encode_pairs
+from workbench.recipes._reference import key_of, load_reference, save_reference
 from workbench.work import Part, matmul_peak, steady_heap, use_cores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 VALIDATED = 128  # pairs, always the same
+REFERENCE = "reference.safetensors"  # what the base model says, in the training's folder
+_KEEP_SECONDS = 30.0  # between two writings of it
 
 
 def preferences(job: JobContext, *, training: str) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def preferences(job: JobContext, *, training: str) -> dict[str, Any]:
     curve = resumed(run.folder, "")
     curve.precision = curve.precision or chosen_precision(base.folder, settings)
     network = load_network(base.folder, settings, curve.precision)
-    learning = _Learning(job, run, network, settings, curve, pairs, held_out)
+    learning = Learning(job, run.folder, network, settings, curve, pairs, held_out, base.digest)
     learning.learn(copy.deepcopy(tokenizer))  # TRL gives it a token to fill up with
 
     job.progress(0.95, "Writing the model")
@@ -89,7 +93,8 @@ def preferences(job: JobContext, *, training: str) -> dict[str, Any]:
     measured |= learning.validated  # of the weights that are kept
     lineage.note(run, measured=measured)  # first: with the model's folder all is done
     write_model(run, network, settings, base, tokenizer)
-    (run.folder / "stop").unlink(missing_ok=True)
+    for name in ("stop", REFERENCE):
+        (run.folder / name).unlink(missing_ok=True)
     shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
     return measured
 
@@ -104,25 +109,29 @@ def _refuse_other_forms(dataset: Dataset) -> None:
         )
 
 
-class _Learning:
-    """One training, with all that belongs to it."""
+class Learning:
+    """One training in `folder`, with all that belongs to it; `base` is the base model's digest."""
 
     def __init__(
         self,
         job: JobContext,
-        run: Training,
+        folder: Path,
         network: Network,
         settings: Settings,
         curve: Curve,
         pairs: Pairs,
         held_out: Pairs | None,
+        base: str,
     ) -> None:
-        self.job, self.run, self.network, self.settings = job, run, network, settings
+        self.job, self.folder, self.network, self.settings = job, folder, network, settings
+        self.base = base
         self.curve, self.pairs, self.held_out = curve, pairs, held_out
         self.steps = steps_of(len(pairs), settings)
         total = self.steps * settings.batch * settings.accumulation
         self.order = pairs.order(total, settings.seed)
         self.validated: Mapping[str, float] = {}
+        self.asking = 0.0  # seconds of asking the base
+        self.looked: float | None = None  # when it was validated first, as perf_counter tells it
 
     def learn(self, tokenizer: Any) -> None:
         """Ask the base about the pairs, then train to the end or from the newest checkpoint on.
@@ -133,10 +142,12 @@ class _Learning:
         recompute(self.network, self.settings, 2 * self.settings.batch * max(lengths))
         with out_of_memory(), steady_heap():
             trainer = self._trainer(tokenizer)
+            began = time.perf_counter()
             self._ask_base(trainer)
+            self.asking = time.perf_counter() - began
             watch = Watch(
-                Part(self.job, 0.1, 0.95), self.run.folder / "checkpoints", self.curve,
-                steps=self.steps, stop=self.run.folder / "stop",
+                Part(self.job, 0.1, 0.95), self.folder / "checkpoints", self.curve,
+                steps=self.steps, stop=self.folder / "stop",
                 validate=partial(self._validate, trainer) if self.held_out else None,
                 validate_every=evaluate_every(self.settings, self.steps),
                 checkpoint_every=self.settings.checkpoint_every,
@@ -146,7 +157,7 @@ class _Learning:
                 device=self.network.device,
             )  # fmt: skip
             watch.attach(trainer)
-            run_from(trainer, self.run.folder / "checkpoints", self.curve)
+            run_from(trainer, self.folder / "checkpoints", self.curve)
             if self.held_out:
                 self.validated = self._validate(trainer)
             self.job.check_cancelled()
@@ -157,10 +168,10 @@ class _Learning:
         from trl.trainer.dpo_trainer import DPOTrainer
 
         given = arguments(
-            self.run.folder / "checkpoints", self.settings, self.steps, DPOConfig,
+            self.folder / "checkpoints", self.settings, self.steps, DPOConfig,
             beta=self.settings.beta, precompute_ref_log_probs=True, max_length=None,
             bf16=self.network.precision == "bf16", use_cpu=self.network.device == "cpu",
-            gradient_checkpointing=False,
+            gradient_checkpointing=False, disable_dropout=not self.settings.dropout,
         )  # fmt: skip
         return _class(watched(DPOTrainer))(
             model=self.network.model, args=given, processing_class=tokenizer,
@@ -168,22 +179,35 @@ class _Learning:
         )  # fmt: skip
 
     def _ask_base(self, trainer: Any) -> None:
-        """The log-probabilities of all pairs that will be used, by the untrained model."""
+        """The log-probabilities of all pairs that will be used, by the untrained model; those that
+        are known from before a cut are not asked again."""
         import numpy as np
 
-        model = self.network.model
-        wanted = sorted(set(self.order), key=self.pairs.lengths.__getitem__)
-        asked = [(self.pairs, wanted)]
+        settings, asked = self.settings, {"learnt": self.pairs}
+        wanted = {"learnt": sorted(set(self.order), key=self.pairs.lengths.__getitem__)}
         if self.held_out:
-            asked.append((self.held_out, list(range(len(self.held_out)))[:VALIDATED]))
-        with model.disable_adapter() if self.settings.adapter else nullcontext():
-            for pairs, numbers in asked:
-                told = np.zeros((len(pairs), 2), np.float32)
+            asked["held_out"] = self.held_out
+            wanted["held_out"] = list(range(len(self.held_out)))[:VALIDATED]
+        facts = self.base, self.network.precision, self.network.device, settings.batch
+        key = key_of(list(asked.values()), *facts, *map(tuple, wanted.values()))
+        path = self.folder / REFERENCE
+        told = load_reference(path, key, {name: len(pairs) for name, pairs in asked.items()})
+        saved = time.monotonic()
+        with self.network.model.disable_adapter() if settings.adapter else nullcontext():
+            for name, numbers in wanted.items():
                 for some in self._batches(numbers):
+                    if not np.isnan(told[name][some]).any():
+                        continue
+                    if self.job.cancelled or time.monotonic() - saved > _KEEP_SECONDS:
+                        save_reference(path, key, told)
+                        saved = time.monotonic()
                     self.job.check_cancelled()
-                    told[some] = _log_probabilities(trainer, pairs.batch(some)).cpu().numpy()
+                    found = _log_probabilities(trainer, asked[name].batch(some))
+                    told[name][some] = found.cpu().numpy()
                     self.job.progress(0.05, f"Asking the base model about {len(numbers)} pairs")
-                pairs.reference = told
+        save_reference(path, key, told)
+        for name, pairs in asked.items():
+            pairs.reference = told[name]
 
     def _validate(self, trainer: Any) -> Mapping[str, float]:
         """On held-out pairs: the loss; `accuracy`, the share of pairs whose better answer gained
@@ -192,6 +216,7 @@ class _Learning:
         import torch
 
         assert self.held_out is not None
+        self.looked = self.looked or time.perf_counter()
         margins = []
         for some in self._batches(list(range(len(self.held_out)))[:VALIDATED]):
             if self.job.cancelled:

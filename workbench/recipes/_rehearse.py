@@ -1,77 +1,76 @@
-"""A training in small, before it begins: how much there is to learn, and a few of its updates.
+"""A training in small, before it begins: every part of it once, and a few of its updates.
 
-It is the training itself (`_core`, `_preferences`) on a sample of the examples. The first update
-has the longest rows, since they decide how much memory is taken.
+It is the training itself (`learn`, `_preferences`, `_finetune.write_model`) on a sample of the
+examples. The first update has the longest rows, since they decide how much memory is taken; the
+others are drawn evenly over all sizes that updates have. Validations look at a part only.
 """
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate, cycle, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from workbench.bases import Base
 from workbench.data import Dataset
-from workbench.examples import Example
 from workbench.jobs import JobContext
-from workbench.learn import (
-    VALIDATED,
-    Curve,
-    Rows,
-    Settings,
-    chosen_precision,
-    encode,
-    evaluate_every,
-    learn,
-    load_network,
-    rows_of,
-    steps_of,
-    template_for,
-    tokenizer_of,
+from workbench.learn import Curve, Network, Rows, Settings, chosen_precision, learn, load_network
+from workbench.recipes._amount import (
+    Sample,
+    computed,
+    counted,
+    lengths_of,
+    order_of,
+    read_sample,
 )
-from workbench.recipes._finetune import divided
-from workbench.recipes._pairs import Pairs, encode_pairs
+from workbench.recipes._finetune import write_model
+from workbench.recipes._pairs import Pairs
+from workbench.recipes._preferences import Learning
 from workbench.work import use_cores
 
-_SAMPLE = 1000  # examples
-Told = Callable[[int, float], None]  # tokens and seconds of an update
+_AGAIN = 4  # updates between two validations
+_LOOKED = 4_000  # tokens of one; less than `learn.VALIDATED` has at least, so that all are read
+_SIZES = (4, 1, 6, 2, 5, 0, 7, 3)  # the order in which eight sizes are tried, small to large
+_LARGEST = 6_000_000_000  # bytes of weights that are still written
+Tell = Callable[..., None]  # of facts by name
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """What a dataset is for a base model and settings, as far as a sample tells. Tokens are those
-    that are read, without padding; a pair of answers is one row, and its tokens are of both."""
+class _Telling(Curve):
+    """A curve that says what each update took, and notes when it was. No dataclass: what it knows
+    more belongs in no checkpoint."""
 
-    rows: int
-    tokens: int  # of an epoch
-    longest: int  # of a row
-    held_out: int  # tokens that it can be validated on
+    tell: Tell
+    enough: Callable[[int, float], bool]
+    stop: Path  # made when there were enough
+    sizes: list[int]  # tokens computed, of each update
+    updates: list[tuple[float, float]]  # begin and end
 
-    def steps(self, settings: Settings) -> int:
-        """Updates of the training."""
-        return steps_of(self.rows, settings)
+    def add(self, loss: float, tokens: int, seconds: float) -> None:
+        super().add(loss, tokens, seconds)
+        now = time.perf_counter()
+        self.updates.append((now - seconds, now))
+        self.tell(computed=self.sizes[self.step - 1], seconds=seconds)
+        if self.enough(self.step, sum(end - begin for begin, end in self.updates)):
+            self.stop.touch()
 
-    def all_tokens(self, settings: Settings) -> int:
-        """Tokens of all updates."""
-        update = settings.batch * settings.accumulation
-        return round(self.tokens / self.rows * update * self.steps(settings))
-
-    def validated(self, settings: Settings) -> int:
-        """Tokens of all validations."""
-        every = evaluate_every(settings, self.steps(settings))
-        learnt = self.tokens / self.rows * settings.batch * settings.accumulation * every
-        times = 2 + (self.steps(settings) - 1) // every  # the first is before the first update
-        least, share, most = VALIDATED
-        return round(times * min(self.held_out, most, max(least, share * learnt)))
+    def pauses(self) -> dict[int, float]:
+        """Seconds between an update, by its number, and the next one."""
+        later = self.updates[1:]
+        return {n: b - self.updates[n - 1][1] for n, (b, _) in enumerate(later, 1)}
 
 
-def amount(recipe: str, base: Base, dataset: Dataset, settings: Settings) -> Amount:
-    """How much there is to learn, where examples can be packed as asked for. Raises TrainingError,
-    DataError."""
-    return _read(recipe, base, dataset, settings)[0]
+class _HeldOut(Rows):
+    """Held-out rows that note when they were looked at first."""
+
+    looked: float | None = None
+
+    def row(self, number: int) -> Any:
+        self.looked = self.looked or time.perf_counter()
+        return super().row(number)
 
 
 def rehearse(
@@ -80,86 +79,120 @@ def rehearse(
     dataset: Dataset,
     settings: Settings,
     *,
-    steps: int,
+    most: int,
+    enough: Callable[[int, float], bool],
     folder: Path,
-    begun: Callable[[Amount, str, str], None],
-    told: Told,
+    since: float,
+    tell: Tell,
 ) -> None:
-    """Make so many updates. `begun` is told the amount, the precision and the device before the
-    first, `told` what each took. Checkpoints go to `folder`. Raises TrainingError, DataError."""
+    """Make updates until there are `most`, or `enough` of them by their number and seconds, and
+    write the model to `folder`. `since` is when the process was started, in seconds since the
+    epoch. Raises TrainingError, DataError.
+
+    `tell` hears in turn: `amount`, `precision`, `device` and `reading` (seconds of all data); of
+    each update the tokens `computed` and its `seconds`; `start` (seconds of what comes before, but
+    for the data), `saving` (of a checkpoint), `looking` and `asking` (of a token that is validated,
+    and that the base is asked about); `writing` of the model. What was not seen is 0.
+    """
     use_cores()
     precision = chosen_precision(base.folder, settings)
     network = load_network(base.folder, settings, precision)
-    found, sample, tokenizer = _read(recipe, base, dataset, settings, packs=network.packs)
-    job, curve = JobContext("rehearsal", folder), _Telling(precision=precision)
-    curve.told = told
-    short = replace(settings, max_steps=steps, patience=None)
-    update = settings.batch * settings.accumulation
-    begun(found, precision, network.device)
-    if isinstance(sample, Rows):
-        lengths = [sum(sample.encoded.lengths[row]) for row in sample.rows]
-        sample.total = steps * update
-        sample.order = 0, _longest_first(lengths, sample.drawn(0), update)
-        learn(job, folder, network, sample, None, short, curve)
-        return
-    from workbench.recipes._preferences import _Learning
-
-    run: Any = SimpleNamespace(folder=folder)
-    learning = _Learning(job, run, network, short, curve, sample, None)
-    learning.steps = steps
-    learning.order = _longest_first(
-        sample.lengths, sample.order(steps * update, settings.seed), update
-    )[: steps * update]
-    learning.learn(tokenizer)
-
-
-class _Telling(Curve):
-    """A curve that says what each update took."""
-
-    told: Told
-
-    def add(self, loss: float, tokens: int, seconds: float) -> None:
-        super().add(loss, tokens, seconds)
-        self.told(tokens, seconds)
+    loaded = time.time() - since
+    sample = read_sample(recipe, base, dataset, settings, packs=network.packs)
+    tell(
+        amount=asdict(sample.amount), precision=precision, device=network.device,
+        reading=sample.seconds,
+    )  # fmt: skip
+    began = time.perf_counter()
+    order, sizes = _updates(sample, settings, most)
+    curve = _Telling(precision=precision)
+    curve.tell, curve.enough, curve.stop = tell, enough, folder / "stop"
+    curve.sizes, curve.updates = sizes, []
+    short = replace(
+        settings, max_steps=most, patience=None, evaluate_every=_AGAIN, checkpoint_every=None
+    )
+    learnt = _learnt(sample, order, folder, network, short, curve, base.digest)
+    first, last = curve.updates[0][0], curve.updates[-1][1]
+    looked, pauses = learnt.looked or first, curve.pauses()
+    looks = [seconds for number, seconds in pauses.items() if number % _AGAIN == 0]
+    tell(
+        start=loaded + looked - began - learnt.asking, saving=pauses.get(1, 0.0),
+        looking=min([first - looked, *looks]) / learnt.size, asking=learnt.asking / learnt.asked,
+    )  # fmt: skip
+    if 4 * base.parameters <= _LARGEST:
+        run: Any = SimpleNamespace(folder=folder)  # all that is asked of a training
+        write_model(run, network, settings, base, sample.tokenizer)
+        tell(writing=time.perf_counter() - last)
 
 
-def _read(
-    recipe: str, base: Base, dataset: Dataset, settings: Settings, *, packs: bool = True
-) -> tuple[Amount, Rows | Pairs, Any]:
-    """The amount, a sample as it is learnt from, and the tokenizer."""
-    tokenizer = tokenizer_of(base.folder)
-    template = template_for(base.folder, tokenizer)
-    context = min(settings.context, base.context or settings.context)
-    learnt, held_out = divided(dataset)
-    some, share = _some(learnt)
-    others, other_share = _some(held_out)
-    if recipe == "preferences":
-        pairs, *rest = (
-            encode_pairs(part, tokenizer, template, context) for part in (some, others) if part
-        )
-        told = [sum(len(ids) for pair in p.pairs for ids, _ in pair) for p in (pairs, *rest)]
-        held = round(sum(told[1:]) / other_share)
-        found = Amount(
-            round(len(pairs) / share), round(told[0] / share), 2 * max(pairs.lengths), held
-        )
-        return found, pairs, tokenizer
-    encoded = encode(some, tokenizer, template, context)
-    rows = rows_of(encoded, settings, context, packs)
-    held = round(len(held_out) / max(1, len(learnt)) * encoded.counts.tokens / share)
-    longest = max(int(encoded.lengths[row].sum()) for row in rows.rows)
-    count, tokens = round(len(rows.rows) / share), round(encoded.counts.tokens / share)
-    return Amount(count, tokens, longest, held), rows, tokenizer
+@dataclass(frozen=True)
+class _Learnt:
+    """What was seen beside the updates."""
+
+    looked: float | None  # when the first validation began
+    size: int  # tokens that a validation computed
+    asking: float = 0.0  # seconds
+    asked: int = 1  # tokens
 
 
-def _some(examples: list[Example]) -> tuple[list[Example], float]:
-    """A sample of the examples, and the share of all that it is."""
-    if len(examples) <= _SAMPLE:
-        return examples, 1.0
-    return random.Random(0).sample(examples, _SAMPLE), _SAMPLE / len(examples)  # noqa: S311
+def _learnt(
+    sample: Sample,
+    order: list[int],
+    folder: Path,
+    network: Network,
+    settings: Settings,
+    curve: Curve,
+    digest: str,
+) -> _Learnt:
+    """Learn from the sample's rows in this order."""
+    job, learnt, kept = JobContext("rehearsal", folder), sample.learnt, sample.held_out
+    some = None if kept is None else _some(kept, settings)
+    size = 1 if some is None else counted(some, settings).computed
+    if isinstance(learnt, Rows):
+        rows = replace(learnt, rows=[learnt.rows[n] for n in order], total=len(order))
+        rows.order = 0, range(len(order))
+        held_out = None
+        if isinstance(some, Rows):
+            held_out = _HeldOut(some.encoded, some.rows, packed=some.packed)
+        learn(job, folder, network, rows, held_out, settings, curve)
+        return _Learnt(None if held_out is None else held_out.looked, size)
+    others = some if isinstance(some, Pairs) else None
+    learning = Learning(job, folder, network, settings, curve, learnt, others, digest)
+    learning.order = order
+    learning.steps = len(order) // (settings.batch * settings.accumulation)
+    learning.learn(sample.tokenizer)
+    pairs = [learnt.pairs[n] for n in set(order)] + (others.pairs if others else [])
+    asked = sum(len(ids) for pair in pairs for ids, _ in pair)
+    return _Learnt(learning.looked, size, learning.asking, asked)
 
 
-def _longest_first(lengths: Any, order: Any, count: int) -> list[int]:
-    """The order after the `count` longest, which it has once more."""
-    import numpy as np
+def _updates(sample: Sample, settings: Settings, most: int) -> tuple[list[int], list[int]]:
+    """The rows of `most` updates in their order, and the tokens that each update computes."""
+    lengths, order = lengths_of(sample.learnt), order_of(sample.learnt, settings)
+    batch, update = settings.batch, settings.batch * settings.accumulation
+    order = [order[n % len(order)] for n in range(max(update, len(order)))]
 
-    return [*map(int, np.argsort(-np.asarray(lengths), kind="stable")[:count]), *map(int, order)]
+    def size(rows: list[int]) -> int:
+        batches = (rows[at : at + batch] for at in range(0, update, batch))
+        return sum(computed(sample.learnt, one, lengths) for one in batches)
+
+    found = sorted(
+        (order[at : at + update] for at in range(0, len(order) - update + 1, update)), key=size
+    )
+    longest = sorted(order, key=lengths.__getitem__)[-update:]
+    places = [len(found) * (2 * n + 1) // 16 for n in _SIZES]
+    chosen = [longest, *islice(cycle(found[place] for place in places), most - 1)]
+    return [n for rows in chosen for n in rows], [size(rows) for rows in chosen]
+
+
+def _some(held_out: Rows | Pairs, settings: Settings) -> Rows | Pairs:
+    """The longest of the held-out rows, and of the others as many as are looked at."""
+    lengths = lengths_of(held_out)
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    order = [*order[: settings.batch], *sorted(order[settings.batch :])]
+    each = 2 if isinstance(held_out, Pairs) else 1
+    before = [each * total for total in accumulate((lengths[n] for n in order), initial=0)]
+    chosen = [n for n, total in zip(order, before, strict=False) if total <= _LOOKED]
+    if isinstance(held_out, Pairs):
+        return Pairs([held_out.pairs[n] for n in chosen], held_out.counts)
+    return replace(held_out, rows=[held_out.rows[n] for n in chosen])
