@@ -10,6 +10,8 @@ An empty variable counts as unset.
     WORKBENCH_ENGINE_IDLE    the embedded engine ends after so long without requests ("2h")
     WORKBENCH_ENGINE_MEMORY  most memory for the embedded engine's models together ("6G")
     WORKBENCH_MAX_JOBS       jobs that run at once (1)
+    WORKBENCH_EXECUTOR       where fine-tuning learns: "local" (default), "ray://host:port", "ray"
+    WORKBENCH_WORKERS        processes of Ray that learn together (default: a graphics card each)
     WORKBENCH_SANDBOX        "auto" (default), "bubblewrap", "landlock" or "limits"
     WORKBENCH_CANCEL_SECONDS how long a cancelled job may take to end by itself (5)
     OLLAMA_BASE_URL, OLLAMA_API_URL, OLLAMA_HOST   the engine's address; the first one set wins
@@ -97,6 +99,25 @@ def engine_choice() -> str:
     if choice not in {"auto", "embedded", "ollama"}:
         raise SettingsError(f"WORKBENCH_ENGINE must be auto, embedded or ollama, not {choice!r}.")
     return choice
+
+
+def executor() -> str:
+    """Where fine-tuning learns: "" (in the job's process), "ray" (a cluster of this machine that
+    the job starts for itself), or a Ray cluster's client address, `ray://host:port`."""
+    value = env("WORKBENCH_EXECUTOR", "local")
+    if value.lower() in {"local", "ray"}:
+        return "" if value.lower() == "local" else "ray"
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port or 10001  # the port that Ray takes
+    except ValueError:
+        host, port = "", 0
+    if not host or parts.scheme != "ray" or parts.path.strip("/") or parts.query or parts.username:
+        raise SettingsError(
+            f"WORKBENCH_EXECUTOR must be local, ray, or the client address of a Ray cluster such "
+            f"as ray://10.0.0.5:10001, not {value[:80]!r}."
+        )
+    return f"ray://[{host}]:{port}" if ":" in host else f"ray://{host}:{port}"
 
 
 def configured_engine_url() -> str | None:

@@ -13,6 +13,7 @@ from workbench.learn._core import (
 )
 from workbench.learn._curve import Curve
 from workbench.learn._encode import Counts, Encoded, Encoder, encode, template_for, tokenizer_of
+from workbench.learn._keep import newest, place, prune, seal
 from workbench.learn._network import Network, chosen_precision, load_network, recompute
 from workbench.learn._presets import presets, settings_of
 from workbench.learn._rows import Rows, pack
@@ -36,13 +37,17 @@ __all__ = [
     "evaluate_every",
     "learn",
     "load_network",
+    "newest",
     "out_of_memory",
     "pack",
+    "place",
     "presets",
+    "prune",
     "recompute",
     "resumed",
     "rows_of",
     "run_from",
+    "seal",
     "settings_of",
     "steps_of",
     "template_for",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,22 @@ def learn(
     held_out: Rows | None,
     settings: Settings,
     curve: Curve,
+    *,
+    share: Settings | None = None,
+    watching: Callable[..., Watch] = Watch,
 ) -> Curve:
     """Train until the end of its steps, or until the file `stop` is in `folder`; from the newest
     checkpoint there, if there is one. The network then has the final weights.
 
+    Where several processes learn together, `share` has the batch and accumulation of each and
+    `watching` is what they look after it with; the weights are then those of the last step.
     Raises TrainingError, JobCancelled (after a checkpoint).
     """
     from transformers import Trainer
 
     steps = len(rows) // (settings.batch * settings.accumulation)
     checkpoints = folder / "checkpoints"
-    watch = Watch(
+    watch = watching(
         job, checkpoints, curve, steps=steps, stop=folder / "stop",
         validate=validation(job, network, held_out, settings, rows, steps),
         validate_every=evaluate_every(settings, steps), checkpoint_every=settings.checkpoint_every,
@@ -77,31 +82,32 @@ def learn(
         operations=token_operations(network.causal, float(rows.encoded.lengths.mean())),
         peak=matmul_peak(network.precision, network.device), device=network.device,
     )  # fmt: skip
-    recompute(network, settings, settings.batch * _longest(rows))
+    each = share or settings
+    recompute(network, settings, each.batch * _longest(rows))
+    given = arguments(checkpoints, each, steps, use_cpu=network.device == "cpu")
     trainer = _class(watched(Trainer))(
-        model=network.model, args=arguments(checkpoints, settings, steps), train_dataset=rows,
-        data_collator=collate,
-    )  # fmt: skip
+        model=network.model, args=given, train_dataset=rows, data_collator=collate
+    )
     watch.attach(trainer)
     with out_of_memory(), steady_heap():
-        run_from(trainer, checkpoints, curve)
+        run_from(trainer, checkpoints, curve, best=share is None)
     job.check_cancelled()
     return curve
 
 
-def run_from(trainer: Any, checkpoints: Path, curve: Curve) -> None:
-    """Train on from the newest checkpoint to the end, and take the best weights where they are
-    wanted (`Watch.patience`)."""
+def run_from(trainer: Any, checkpoints: Path, curve: Curve, *, best: bool = True) -> None:
+    """Train on from the newest checkpoint to the end, and with `best` take the best weights where
+    they are wanted (`Watch.patience`)."""
     found = newest(checkpoints)
     if not curve.ended:
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     elif found:
         trainer._load_from_checkpoint(str(found[0]))
-    best = curve.best
-    if curve.ended and trainer.watch.patience and best and best[0] < curve.step:
-        _log.info("The weights of step %d are taken: they were the best.", best[0])
-        trainer._load_from_checkpoint(str(place(checkpoints, best[0])))
-        curve.kept = best[0]
+    top = curve.best if best and curve.ended and trainer.watch.patience else None
+    if top and top[0] < curve.step:
+        _log.info("The weights of step %d are taken: they were the best.", top[0])
+        trainer._load_from_checkpoint(str(place(checkpoints, top[0])))
+        curve.kept = top[0]
 
 
 def resumed(folder: Path, precision: str) -> Curve:

@@ -75,6 +75,9 @@ class Watch:
             self._validated()
         self._clock = time.perf_counter()
 
+    def before(self) -> None:
+        """Before each update."""
+
     def batch(self, loss: float, tokens: int) -> None:
         """A batch was learnt from; its loss is its share of the update's. Raises TrainingError."""
         if not math.isfinite(loss):
@@ -109,13 +112,17 @@ class Watch:
         """A checkpoint was written: mark it as whole, remove older ones."""
         curve, path = self.curve, place(self.folder, self.curve.step)
         seal(path, curve.to_json())
-        best = {curve.best[0]} if self.patience and curve.best else set()
-        before = {self._kept} if not best else set()
-        prune(self.folder, {curve.step, *best, *before})
+        prune(self.folder, self.kept())
         self._kept = curve.step
         self._saved = time.perf_counter()
         self._save_seconds = self._saved - self._clock
         self._clock = self._saved
+
+    def kept(self) -> set[int]:
+        """Steps whose checkpoints stay, once the newest one is whole: with it the best one, or the
+        one before."""
+        best = self.curve.best if self.patience else None
+        return {self.curve.step, best[0] if best else self._kept}
 
     def _save_due(self) -> bool:
         """By steps where that was asked for, else by time. The first step shows that it works;
@@ -220,6 +227,9 @@ def _callback(watch: Watch) -> Any:
     class Watching(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             watch.begin()
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.before()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             save, end = watch.step(given["lr_scheduler"].get_last_lr()[0])

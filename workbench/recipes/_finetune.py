@@ -12,10 +12,14 @@ import gc
 import logging
 import random
 import shutil
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import data, lineage
 from workbench.bases import Base, base_of
+from workbench.cluster import executor, learn_together
 from workbench.data import Dataset
 from workbench.examples import Example, Template
 from workbench.export import merge
@@ -56,7 +60,9 @@ def finetune(job: JobContext, *, training: str) -> dict[str, Any]:
     if (run.folder / "model").is_dir():
         return dict(run.measured)
     use_cores()
-    settings = settings_of(run.settings)
+    settings, there = settings_of(run.settings), executor()
+    if there:
+        there.check(settings)
     base, dataset = base_of(run), data.find(run.dataset)
     job.progress(0.0, f"Reading {dataset.label}")
     tokenizer = tokenizer_of(base.folder)
@@ -67,15 +73,24 @@ def finetune(job: JobContext, *, training: str) -> dict[str, Any]:
     job.progress(0.02, f"Loading {base.name}")
     curve = resumed(run.folder, "")
     curve.precision = curve.precision or chosen_precision(base.folder, settings)
-    network = load_network(base.folder, settings, curve.precision)
+    # 4 bits are asked for where it learns; what is merged here are the whole weights
+    here = replace(settings, method="lora") if there and settings.adapter else settings
+    network = load_network(base.folder, here, curve.precision)
     rows = rows_of(learnt, settings, context, network.packs)
     checked = _checked_rows(held_out, context, rows.packed)
-    learn(Part(job, 0.05, 0.95), run.folder, network, rows, checked, settings, curve)
+    part, device = Part(job, 0.05, 0.95), network.device
+    if there:
+        spread = learn_together(part, run.folder, base.folder, rows, checked, settings, there)
+        curve, device = spread.curve, spread.device or device
+        network.notes += spread.notes
+    learn(part, run.folder, network, rows, checked, here, curve)  # or only take the weights
 
     job.progress(0.95, "Writing the model")
     kept = held_out.counts if held_out else None
-    measured = measured_of(network, curve, learnt.counts, kept, len(rows.rows), template)
-    measured["packed"] = rows.packed
+    measured = measured_of(
+        network, curve, learnt.counts, kept, len(rows.rows), template, together=bool(there)
+    )
+    measured |= {"packed": rows.packed, "device": device}
     lineage.note(run, measured=measured)  # first: with the model's folder all is done
     write_model(run, network, settings, base, tokenizer)
     (run.folder / "stop").unlink(missing_ok=True)
@@ -95,20 +110,40 @@ def _encoded(
     return found, encode(held_out, tokenizer, template, context, between=between)
 
 
-def divided(dataset: Dataset) -> tuple[list[Example], list[Example]]:
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Some examples of a dataset, read from the disk each time that they are gone through."""
+
+    dataset: Dataset
+    split: str
+    numbers: Sequence[int]  # of the split's examples, rising
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Example]:
+        wanted = iter(self.numbers)
+        number = next(wanted, None)
+        for n, one in enumerate(data.examples(self.dataset, self.split)):
+            if number is None:
+                return
+            if n == number:
+                yield one
+                number = next(wanted, None)
+
+
+def divided(dataset: Dataset) -> tuple[Examples, Examples]:
     """The examples to learn, and those to validate on: the dataset's own, or a part drawn from
     what is learnt; none where that is too little."""
     learnt = "train" if "train" in dataset.splits else next(iter(dataset.splits))
-    examples = list(data.examples(dataset, learnt))
-    held_out: list[Example] = []
-    if dataset.splits.get("validation"):
-        held_out = list(data.examples(dataset, "validation"))
-    elif len(examples) >= _ENOUGH:
-        count = min(_MOST_HELD_OUT, int(_HELD_OUT * len(examples)))
-        chosen = set(random.Random(0).sample(range(len(examples)), count))  # noqa: S311
-        held_out = [one for n, one in enumerate(examples) if n in chosen]
-        examples = [one for n, one in enumerate(examples) if n not in chosen]
-    return examples, held_out
+    count = dataset.splits[learnt]
+    if kept := dataset.splits.get("validation"):
+        held_out = Examples(dataset, "validation", range(kept))
+        return Examples(dataset, learnt, range(count)), held_out
+    drawn = min(_MOST_HELD_OUT, int(_HELD_OUT * count)) if count >= _ENOUGH else 0
+    chosen = set(random.Random(0).sample(range(count), drawn))  # noqa: S311
+    rest = array("q", (n for n in range(count) if n not in chosen)) if chosen else range(count)
+    return Examples(dataset, learnt, rest), Examples(dataset, learnt, sorted(chosen))
 
 
 def _checked_rows(held_out: Encoded | None, context: int, packed: bool) -> Rows | None:
@@ -143,10 +178,14 @@ def measured_of(
     held_out: Counts | None,
     rows: int,
     template: Template,
+    *,
+    together: bool = False,
 ) -> dict[str, Any]:
-    """What the record keeps. Losses in nats per learnt token."""
+    """What the record keeps. Losses in nats per learnt token. `together`: on an executor."""
     weights = list(network.model.parameters())
     notes = [*template.notes, *network.notes]
+    if not together and executor():
+        notes.append("Learnt on this machine: only the recipe finetune learns on Ray's workers.")
     if (remark := curve.remark()) and curve.ended != "early":
         notes.append(remark)
     return {

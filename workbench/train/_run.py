@@ -6,6 +6,7 @@ not written again, so a job that was killed goes on where it was.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from workbench.train._gain import compare, control, gain, held_out, rendered
 from workbench.train._manage import is_ours
 from workbench.work import Part, writing
 
+_log = logging.getLogger(__name__)
 _TRAINED, _EXPORTED = 0.8, 0.93  # of the whole job
 _HELD_OUT, _CONTROL = 12, 6  # texts for the parity gate
 
@@ -34,6 +36,7 @@ def run_training(
     JobCancelled when it is paused."""
     run = find(training)
     if not _trained(run):
+        _say_where(run)
         job.progress(0.0, "Reading the dataset")
         _recipe(run.recipe)(Part(job, 0.0, _TRAINED), training=run.id)
         run = find(run.id)
@@ -101,6 +104,13 @@ def parity_texts(run: Training) -> list[str]:
 def _trained(run: Training) -> bool:
     """Whether its weights are there and whole: what was measured is noted after them."""
     return "train_loss" in run.measured and (run.folder / "model" / "config.json").is_file()
+
+
+def _say_where(run: Training) -> None:
+    from workbench.cluster import executor
+
+    if run.recipe != "finetune" and (there := executor()):
+        _log.warning("%s is not used: only the recipe finetune learns on its workers.", there.name)
 
 
 def _recipe(name: str) -> Callable[..., dict[str, Any]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.price import Price
 
 FORMS: Mapping[str, tuple[str, ...]] = {
-    "base": ("text", "conversation", "completion", "gap"),
+    "base": ("text", "conversation", "completion", "gap", "preference"),  # its better answers
     "finetune": ("text", "conversation", "completion", "gap"),
     "preferences": ("preference",),
 }
@@ -63,9 +63,12 @@ def plan(
             "line). `workbench train bases` lists those that are here."
         )
     from workbench.bases import find_base
+    from workbench.cluster import executor
     from workbench.learn import settings_of
 
     chosen = settings_of(PRESETS[recipe] if settings is None else settings)
+    if recipe == "finetune" and (there := executor()):
+        there.check(chosen)
     return Plan(recipe, found, chosen, find_base(base, dequantise=dequantise))
 
 
