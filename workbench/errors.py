@@ -14,6 +14,8 @@ WorkbenchError
 ├── GatherError           documents cannot be had
 ├── DataError             examples or a dataset cannot be used (knows the file and the line)
 ├── BenchError            models cannot be measured or compared so
+├── TuneError             settings cannot be searched, tried or applied so
+│   └── TrialFailed       an engine could not work under the settings of one trial
 └── EngineError           an engine answered with an error (knows the HTTP status)
     ├── EngineUnreachable nothing answers, or the connection broke before an answer
     ├── InvalidRequest    the engine refused the request (400 and its kin)
@@ -100,6 +102,14 @@ class DataError(WorkbenchError):
 
 class BenchError(WorkbenchError):
     """Models cannot be measured or compared in this way."""
+
+
+class TuneError(WorkbenchError):
+    """A space of settings cannot be read or searched, or a study cannot be had in this way."""
+
+
+class TrialFailed(TuneError):
+    """An engine could not work under the settings of one trial; the next trial may well."""
 
 
 class EngineError(WorkbenchError):

@@ -20,6 +20,7 @@ def test_values_have_their_kinds() -> None:
         "temperature": " 0.25 ",
         "seed": "7",
         "use_mmap": "true",
+        "kv_cache_type": "q8_0",
         "stop": "END\n\\n\\n",
         "keep_alive": "10m",
         "format": "json",
@@ -28,7 +29,13 @@ def test_values_have_their_kinds() -> None:
         state.set_text(name, text)
     assert state.problems == {}
     assert state.request() == {
-        "options": {"temperature": 0.25, "seed": 7, "use_mmap": True, "stop": ["END", "\n\n"]},
+        "options": {
+            "temperature": 0.25,
+            "seed": 7,
+            "use_mmap": True,
+            "kv_cache_type": "q8_0",
+            "stop": ["END", "\n\n"],
+        },
         "keep_alive": "10m",
         "format": "json",
         "think": False,
@@ -46,7 +53,13 @@ def test_keep_alive(text: str, value: float | str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("seed", "seven"), ("temperature", "warm"), ("use_mmap", "maybe"), ("keep_alive", "soon")],
+    [
+        ("seed", "seven"),
+        ("temperature", "warm"),
+        ("use_mmap", "maybe"),
+        ("keep_alive", "soon"),
+        ("kv_cache_type", "q7"),
+    ],
 )
 def test_nonsense_stays_with_its_reason_and_is_never_sent(name: str, text: str) -> None:
     state = OptionsState()

@@ -84,13 +84,27 @@ def test_a_wrong_type_is_named(name: str, value: Any, kind: str) -> None:
         check_options({name: value})
 
 
+def test_a_choice_is_one_of_its_texts() -> None:
+    assert check_options({"kv_cache_type": "q4_0"}) == {"kv_cache_type": "q4_0"}
+    for value in ("Q4_0", "", 4, ["q4_0"]):
+        with pytest.raises(InvalidRequest, match=r"must be f16, q8_0 or q4_0$"):
+            check_options({"kv_cache_type": value})
+
+
 def test_options_from_text() -> None:
     assert option_from_text("num_ctx", "4096") == 4096
     assert option_from_text("num_ctx", "4096.0") == 4096
     assert option_from_text("temperature", "1") == 1.0
     assert option_from_text("use_mmap", "True") is True
     assert option_from_text("stop", "x") == "x"
-    for name, text in [("num_ctx", "9" * 30), ("num_ctx", "inf"), ("top_p", ""), ("zzz", "1")]:
+    assert option_from_text("kv_cache_type", "q8_0") == "q8_0"
+    for name, text in [
+        ("kv_cache_type", "q8"),
+        ("num_ctx", "9" * 30),
+        ("num_ctx", "inf"),
+        ("top_p", ""),
+        ("zzz", "1"),
+    ]:
         with pytest.raises(InvalidRequest):
             option_from_text(name, text)
 

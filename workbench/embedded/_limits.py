@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,8 +14,9 @@ import psutil
 from workbench import settings
 from workbench.embedded._memory import cache_bytes
 from workbench.embedded._runner import Settings
-from workbench.errors import SettingsError
-from workbench.fit import Load
+from workbench.errors import FitError, InvalidRequest, SettingsError
+from workbench.fit import Load, network_of
+from workbench.gguf import Header
 from workbench.hardware import usable_cores
 from workbench.library import Installed
 from workbench.protocol import is_go_template, parse_duration, parse_keep_alive
@@ -24,6 +26,8 @@ _PROMPT_CACHE_MIB = 256
 _PARALLEL = 4  # slots, when their KV caches together stay below the next number
 _PARALLEL_KV_BYTES = 2**30
 _SMALL_MODEL = 32 * 2**20  # bytes
+_CACHE_BLOCK = 32  # numbers that share a scale in q8_0 and q4_0
+_MOST_PARALLEL = 256  # sequences that llama.cpp knows
 _LOOK = 0.1  # seconds for which other work is watched before a load
 
 
@@ -65,17 +69,25 @@ class Limits:
 
 
 def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits) -> Settings:
-    """What to load `model` with. `options` are the request's and the model's, merged."""
+    """What to load `model` with. `options` are the request's and the model's, merged.
+
+    Raises InvalidRequest for a quantised cache that this model, or attention, cannot have.
+    """
     header = model.header
+    cache_type = options.get("kv_cache_type") or limits.cache_type
+    flash = options.get("flash_attention", limits.flash_attention)
+    if cache_type != "f16":
+        _check_cache(header, cache_type, flash)
     embedding = "embedding" in model.capabilities
     context = options.get("num_ctx") or limits.context_length or _DEFAULT_CONTEXT
     trained = header.get("context_length")
     if isinstance(trained, int) and trained > 0:
         context = min(context, trained)
     context = max(context, 4)
-    parallel = limits.parallel
+    asked = options.get("num_parallel") or 0
+    parallel = min(asked if asked > 0 else limits.parallel, _MOST_PARALLEL)
     if not parallel:
-        several = Load(context, _PARALLEL, cache_type=limits.cache_type)
+        several = Load(context, _PARALLEL, cache_type=cache_type)
         size = cache_bytes(header, several)
         parallel = _PARALLEL if size is not None and size <= _PARALLEL_KV_BYTES else 1
     batch = options.get("num_batch") or 512
@@ -94,10 +106,29 @@ def child_settings(model: Installed, options: Mapping[str, Any], limits: Limits)
         main_gpu=options.get("main_gpu", 0),
         num_thread=min(max(threads, 0), 512),
         use_mmap=options.get("use_mmap", False),
-        cache_type=limits.cache_type,
-        flash_attention=limits.flash_attention,
+        cache_type=cache_type,
+        flash_attention=flash,
         prompt_cache_mib=0 if embedding else _PROMPT_CACHE_MIB,
     )
+
+
+def _check_cache(header: Header, cache_type: str, flash_attention: bool | None) -> None:
+    """Refuse in words what llama.cpp would only refuse after it has read the model."""
+    if flash_attention is False:
+        raise InvalidRequest(
+            f"a KV cache of {cache_type} needs flash attention; set flash_attention to true, "
+            "or kv_cache_type to f16",
+            400,
+        )
+    with suppress(FitError):
+        shape = network_of(header).architecture
+        odd = next((n for n in (*shape.key_size, *shape.value_size) if n % _CACHE_BLOCK), None)
+        if odd is not None:
+            raise InvalidRequest(
+                f"a KV cache of {cache_type} keeps blocks of {_CACHE_BLOCK} numbers, and this "
+                f"model's heads have {odd}; set kv_cache_type to f16",
+                400,
+            )
 
 
 def load_of(settings: Settings, threads: int = 0, gpu_layers: int = 0) -> Load:

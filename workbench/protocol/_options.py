@@ -1,6 +1,8 @@
 """The options of a request: one table for the engine, the clients and the panels' widgets.
 
-Names, kinds and defaults are Ollama's (0.33). A default of None means that the engine decides.
+Names, kinds and defaults are Ollama's (0.33), but for the last three: there, these are set for a
+whole Ollama by OLLAMA_* variables, which skips them in a request; the embedded engine takes them
+for each load. A default of None means that the engine decides.
 `minimum`, `maximum` and `step` are what a slider should offer, not limits that are enforced.
 """
 
@@ -40,6 +42,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
+    choices: tuple[str, ...] = ()  # the only texts that it can be; empty: any
 
 
 _TABLE = (
@@ -82,6 +85,12 @@ _TABLE = (
            load_time=True, minimum=0, maximum=256, step=1),
     Option("draft_num_predict", "int", None, "Tokens that a draft model guesses ahead.",
            load_time=True, minimum=0, maximum=16, step=1),
+    Option("num_parallel", "int", None, "Answers computed at once; each has a context of its own.",
+           load_time=True, minimum=1, maximum=64, step=1),
+    Option("kv_cache_type", "str", None, "How exactly the context is remembered; less is smaller.",
+           load_time=True, choices=("f16", "q8_0", "q4_0")),
+    Option("flash_attention", "bool", None, "Attention in one pass, which takes less memory.",
+           load_time=True),
 )  # fmt: skip
 
 OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option in _TABLE})
@@ -129,7 +138,7 @@ def option_from_text(name: str, text: str) -> Any:
         if text.lower() not in _TRUE | _FALSE:
             raise InvalidRequest(f"invalid bool value '{text[:80]}' for {name}", 400)
         return text.lower() in _TRUE
-    return text
+    return _coerce(option, text) if option.choices else text
 
 
 def _is_integer(text: str) -> bool:
@@ -144,12 +153,20 @@ def _coerce(option: Option, value: Any) -> Any:
         return float(value)
     if option.kind == "bool" and isinstance(value, bool):
         return value
+    if option.kind == "str" and isinstance(value, str) and value in option.choices:
+        return value
     if option.kind == "list" and isinstance(value, list | tuple):
         if all(isinstance(item, str) for item in value):
             return list(value)
     elif option.kind == "list" and isinstance(value, str):
         return [value]  # how a Modelfile with one stop is often stored
+    if option.choices:
+        raise InvalidRequest(f'option "{option.name}" must be {_listed(option.choices)}', 400)
     raise InvalidRequest(f'option "{option.name}" must be of type {_WORDS[option.kind]}', 400)
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def _int64(option: Option, value: float) -> int:

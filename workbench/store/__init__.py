@@ -11,6 +11,7 @@ The first use in a process opens the database and brings its tables up to date.
 from workbench.store._clean import clean
 from workbench.store._engine import engine, session
 from workbench.store._migrate import SCHEMA
+from workbench.store._studies import StoredStudy
 from workbench.store._tables import (
     Base,
     StoredAnswer,
@@ -23,6 +24,7 @@ from workbench.store._tables import (
     StoredTraining,
     StoredVote,
 )
+from workbench.store._tuning import StoredTuningAnswer
 
 __all__ = [
     "SCHEMA",
@@ -34,7 +36,9 @@ __all__ = [
     "StoredJob",
     "StoredProgress",
     "StoredRun",
+    "StoredStudy",
     "StoredTraining",
+    "StoredTuningAnswer",
     "StoredVote",
     "clean",
     "engine",

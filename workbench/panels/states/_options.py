@@ -32,6 +32,7 @@ KINDS = {
     "int": "This should be a whole number.",
     "float": "This should be a number.",
     "bool": "This should be true or false.",
+    "str": "This should be one of the choices.",
     "keep_alive": "Write 10m, 2h or 0; -1 keeps it for ever.",
 }
 
@@ -92,7 +93,8 @@ class OptionsState(State):
 
     def _row(self, name: str) -> Row:
         option = FIELDS[name]
-        choices = CHOICES.get(name) or (("true", "false") if option.kind == "bool" else ())
+        choices = CHOICES.get(name) or option.choices
+        choices = choices or (("true", "false") if option.kind == "bool" else ())
         text, problem = self.texts.get(name, ""), self.problems.get(name, "")
         return Row(option, text, self._default(name), problem, choices)
 

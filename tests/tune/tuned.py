@@ -1,0 +1,47 @@
+"""Small suites and an engine with tiny models, for tests of studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench.jobs import JobContext
+from workbench.settings import home
+from workbench.tune import Study, create, run_study
+
+TASK = """
+name: words
+title: Words that go on
+mode: complete
+samples:
+{samples}
+scorers: [chrf]
+options: {{num_predict: 8}}
+"""
+SUITE = "name: mine\ntitle: My suite\ntasks: [words.yaml]\n"
+
+
+def write_suite(folder: Path, count: int = 40) -> str:
+    """A suite of so many questions; its path."""
+    samples = "\n".join(
+        f'  - {{id: s{n}, prompt: "def f{n}(x):", target: "return x + {n}"}}' for n in range(count)
+    )
+    (folder / "words.yaml").write_text(TASK.format(samples=samples), encoding="utf-8")
+    (folder / "all.yaml").write_text(SUITE, encoding="utf-8")
+    return str(folder / "all.yaml")
+
+
+def begun(suite: str, **more: Any) -> Study:
+    """A small study of the model `one`."""
+    given = {"samples": 12, "held_out": 12, "iterations": 6, "seed": 3}
+    return create("one", suite, **{**given, **more})
+
+
+def here() -> JobContext:
+    """A context without a job."""
+    return JobContext("", home())
+
+
+def run(study: Study) -> dict[str, Any]:
+    """Search and confirm, in this process."""
+    return run_study(here(), study.id)

@@ -1,0 +1,78 @@
+"""From answers and times to what one point is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from statistics import fmean
+from typing import Any
+
+from workbench.trial._keep import Key
+from workbench.trial._records import Answered, Measured, quality_of
+from workbench.trial._setting import Setting
+from workbench.trial._speed import latency, throughput
+from workbench.trial._work import Job, Share, State, Work
+
+
+def put_together(
+    work: Work, setting: Setting, state: State, shares: Sequence[Share], jobs: Sequence[Job],
+    notes: Sequence[str], alone: Collection[str] | None, asked: int,
+) -> Measured:  # fmt: skip
+    """The point's figures. `alone` are keys of the questions that tell latency; None: untimed."""
+    fresh = {job.key for job in jobs if job.valued}
+    answers = tuple(_answered(work, state, share, fresh) for share in shares)
+    keys = {share.question.key for share in shares}
+    times = {key: same for key, same in state.times.items() if key in keys}
+    timed = alone is not None
+    return Measured(
+        point=dict(setting.point),
+        answers=answers,
+        quality=quality_of(answers),
+        latency=latency(times, alone) if alone is not None else None,
+        throughput=throughput(state.crowds) if timed else None,
+        memory=work.memory.get(setting.load),
+        load_seconds=work.loading.get(setting.load),
+        asked=asked,
+        cached=sum(answer.cached for answer in answers),
+        notes=(*notes, *_notes(answers)),
+    )
+
+
+def _answered(work: Work, state: State, share: Share, fresh: set[Key]) -> Answered:
+    found = [work.values[key] for key in share.keys if key in work.values]
+    errors = [work.errors[key] for key in share.keys if key in work.errors]
+    values = [value for value, _ in found if value is not None] + [0.0] * len(errors)
+    figures: dict[str, Any] = dict(found[-1][1]) if found else {}
+    if times := state.times.get(share.question.key):
+        figures |= {
+            "seconds": fmean(one.seconds for one in times),
+            "first_token": times[-1].first_token, "tokens": times[-1].tokens,
+            "generation_seconds": fmean(one.generation for one in times),
+        }  # fmt: skip
+    return Answered(
+        question=share.question.key,
+        task=share.question.task.name,
+        value=fmean(values) if values else None,
+        seconds=float(figures.get("seconds") or 0.0),
+        first_token=figures.get("first_token"),
+        tokens=int(figures.get("tokens") or 0),
+        prompt_tokens=int(figures.get("prompt_tokens") or 0),
+        generation_seconds=float(figures.get("generation_seconds") or 0.0),
+        error=errors[0][:300] if errors else None,
+        cached=not fresh & set(share.keys),
+        group=share.question.group,
+        weight=share.question.weight,
+    )
+
+
+def _notes(answers: Sequence[Answered]) -> list[str]:
+    failed = [answer for answer in answers if answer.error is not None]
+    blank = [answer for answer in answers if answer.value is None]
+    notes = []
+    if failed:
+        notes.append(
+            f"{len(failed)} of {len(answers)} questions got no answer and count as 0: "
+            f"{failed[0].error}"
+        )
+    if blank:
+        notes.append(f"{len(blank)} of {len(answers)} answers could not be scored.")
+    return notes

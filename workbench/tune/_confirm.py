@@ -1,0 +1,294 @@
+"""Whether the best holds on questions that the search never saw, beside the default settings.
+
+Picked out of many, the best looks better than it is: chance had many tries. So it (of several
+objectives, up to five points of the front) is asked new questions, and so are the default settings.
+A point whose settings are all the engine's options is measured as a run of the Benchmarks room,
+where it can be seen; others (a system text, examples, other weights) as trials are.
+
+Speed is measured as in trials, of all points one after the other and then once more, each after a
+load of its own: what comes first would otherwise find an engine that is still cold. An objective is
+better for certain where it is so at the worse ends of the intervals of the paired differences in
+quality and of the paired ratios of seconds; memory and throughput count where they differ by more
+than 2 and 10 %. Where nothing is better for certain, the default settings are best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import TuneError
+from workbench.jobs import JobContext, Report
+from workbench.protocol import OPTIONS
+from workbench.search import Objective
+from workbench.statistics import Difference, paired, weighted_paired
+from workbench.tune._held_out import limit, other_seed, unseen
+from workbench.tune._race import figures_of, timed
+from workbench.types import Json
+
+if TYPE_CHECKING:
+    from workbench.space import Point
+    from workbench.trial import Measured, Question
+    from workbench.tune._records import Study, Trial
+
+Key = tuple[str, str]
+MOST = 5  # points of a front
+_ONCE = {"memory": 0.02, "throughput": 0.1}  # what two single measurements differ by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a point is worth on the held-out questions; values by task and sample."""
+
+    run: str
+    values: Mapping[Key, float | None]
+    groups: Mapping[Key, str]
+    speed: Measured | None  # where speed is an objective
+    told: Mapping[str, float | None]  # latency, throughput, memory as the run told them
+
+
+class _Part(JobContext):
+    """A run's progress as a part of the study's."""
+
+    def __init__(self, whole: JobContext, words: str) -> None:
+        super().__init__(whole.id, whole.folder, whole.attempt, report=self._told)
+        self._whole, self._words = whole, words
+
+    def _told(self, report: Report) -> None:
+        self._whole.progress(None, f"{self._words}: {report.message}")
+
+    @property
+    def cancelled(self) -> bool:
+        return self._whole.cancelled
+
+    def check_cancelled(self) -> None:
+        self._whole.check_cancelled()
+
+
+class Confirmation:
+    """Of one study. `asked` are the questions of the search."""
+
+    def __init__(
+        self, context: JobContext, study: Study, goals: Sequence[Objective],
+        asked: Sequence[Question],
+    ) -> None:  # fmt: skip
+        self._context, self._study, self._goals = context, study, goals
+        self._timed = timed(goals)
+        seed, count = int(study.settings["seed"]), int(study.settings["held_out"])
+        self._seed = other_seed(seed)
+        self._fresh = unseen(asked, study.suite, seed, count)
+        if not self._fresh:
+            raise TuneError(
+                "No question is left that the search did not ask: nothing is confirmed."
+            )
+        self._weights = {one.task.name: one.weight for one in self._fresh}
+        self._engine: str | None = study.settings.get("engine")
+
+    def of(
+        self, points: Mapping[int, Point], default: Trial, known: Json,
+        note: Callable[[dict[str, str]], object],
+    ) -> Json:  # fmt: skip
+        """The points beside the default: `seed`, `questions`, `runs` (trial → run), `default` and
+        `points`, which are rows of figures, a verdict and words. `known` are the `runs` of a
+        confirmation that was interrupted; `note` is told each run as soon as it is made."""
+        runs: dict[str, str] = dict(known.get("runs") or {})
+        plain = all(set(point) <= set(OPTIONS) for point in (default.point, *points.values()))
+        first = default.number
+        every = {first: default.point, **points}
+        measured = self._measured(every) if not plain or self._timed else {}
+        held: dict[int, Held] = {}
+        for number, point in every.items():
+            found = measured.get(number)
+            if plain:
+                words = "the default settings" if number == first else f"trial {number}"
+                held[number] = self._run(point, words, runs.get(str(number), ""), found)
+                runs[str(number)] = held[number].run
+                note(runs)
+            else:
+                assert found is not None
+                held[number] = self._held(found)
+        rows = [self._row(number, held[number], held[first]) for number in points]
+        told = {"trial": first, "run": held[first].run, **self._figures(held[first], held[first])}
+        return {
+            "seed": self._seed, "questions": len(self._fresh), "runs": runs, "default": told,
+            "points": rows,
+        }  # fmt: skip
+
+    def _run(self, point: Point, words: str, before: str, speed: Measured | None) -> Held:
+        """A run of the Benchmarks room; one that was made before is taken."""
+        from workbench import bench
+
+        study = self._study
+        plan = bench.Plan(
+            study.model, study.suite, limit=limit(self._fresh, self._seed), seed=self._seed,
+            options=dict(point), judge=str(study.settings.get("judge") or ""),
+            name=f"{study.name}: {words}, held out",
+        )  # fmt: skip
+        run = self._known(before) if before else None
+        if run is None:
+            part = _Part(self._context, f"Confirming {words}")
+            run = bench.measure(plan, engine=self._engine, context=part)
+        fresh = {(q.task.name, q.sample.id) for q in self._fresh}
+        answers = [one for one in bench.answers(run) if (one.task, one.sample) in fresh]
+        result = bench.result(run.id)
+        seconds = [float(one.figures.get("seconds") or 0.0) for one in answers if not one.error]
+        told = {
+            "latency": fmean(seconds) if seconds else None,
+            "throughput": result.tokens_per_second,
+            "memory": float(result.memory) if result.memory else None,
+        }
+        values = {(a.task, a.sample): 0.0 if a.error else a.value for a in answers}
+        groups = {(a.task, a.sample): a.group for a in answers}
+        return Held(run.id, values, groups, speed, told)
+
+    def _known(self, id: str) -> Any:
+        from workbench import bench
+        from workbench.errors import BenchError
+
+        try:
+            run = bench.get_run(id)
+        except BenchError:
+            return None
+        return run if run.state == "done" else None
+
+    def _measured(self, points: Mapping[int, Point]) -> dict[int, Measured]:
+        """As trials are, each twice where speed counts."""
+        from workbench.trial import Bench
+
+        found: dict[int, Measured] = {}
+        judge = str(self._study.settings.get("judge") or "")
+        with Bench(
+            self._study.model, self._fresh, self._study.space, engine=self._engine,
+            timed=self._timed, stop=self._context.check_cancelled, judge=judge,
+        ) as bench:  # fmt: skip
+            for again in (False, True) if self._timed else (False,):
+                for number, point in points.items():
+                    words = f"Measuring trial {number} on {len(self._fresh)} new questions"
+                    self._context.progress(None, words)
+                    found[number] = bench.measure(point, len(self._fresh), again=again)
+        return found
+
+    def _held(self, found: Measured) -> Held:
+        values = {(one.task, one.question): one.value for one in found.answers}
+        groups = {(one.task, one.question): one.group for one in found.answers}
+        return Held("", values, groups, found, {})
+
+    def _figures(self, one: Held, other: Held) -> dict[str, float | None]:
+        """The four figures; quality on the questions that both were scored on."""
+        means = [
+            (fmean(float(one.values[key] or 0.0) for key in same), self._weights[task])
+            for task, same in self._both(one, other).items()
+        ]
+        whole = sum(weight for _, weight in means)
+        quality = sum(mean * weight for mean, weight in means) / whole if whole else None
+        told = figures_of(one.speed) if one.speed is not None else dict(one.told)
+        return {"latency": None, "throughput": None, "memory": None, **told, "quality": quality}
+
+    def _both(self, one: Held, other: Held) -> dict[str, list[Key]]:
+        """Task → keys of the questions that both were scored on."""
+        found: dict[str, list[Key]] = {}
+        for key in sorted(one.values.keys() & other.values.keys()):
+            if one.values[key] is not None and other.values[key] is not None:
+                found.setdefault(key[0], []).append(key)
+        return found
+
+    def _difference(self, one: Held, other: Held) -> Difference:
+        """In quality, paired."""
+        return weighted_paired(
+            [
+                (
+                    [float(one.values[key] or 0.0) for key in same],
+                    [float(other.values[key] or 0.0) for key in same],
+                    [one.groups[key] for key in same],
+                    self._weights[task],
+                )
+                for task, same in self._both(one, other).items()
+            ]
+        )
+
+    def _row(self, number: int, one: Held, default: Held) -> Json:
+        quality, ratio = self._difference(one, default), _ratio(one.speed, default.speed)
+        mine, theirs = self._figures(one, default), self._figures(default, one)
+        low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
+        base = theirs["quality"]
+        if base is not None and quality.value is not None:
+            low["quality"], high["quality"] = base + quality.low, base + quality.high
+        if theirs["latency"] is not None and ratio is not None:
+            mine["latency"], high["latency"], low["latency"] = (
+                theirs["latency"] * math.exp(end or 0.0)
+                for end in (ratio.value, ratio.low, ratio.high)
+            )
+        for name, share in _ONCE.items():
+            if (value := mine[name]) is not None:
+                worse, better = (
+                    (1 + share, 1 - share) if name == "memory" else (1 - share, 1 + share)
+                )
+                low[name], high[name] = value * worse, value * better
+        aims = [_aim(goal, mine, low, high, theirs) for goal in self._goals]
+        verdict = _verdict([aim["verdict"] for aim in aims])
+        guarded = not any("quality" in goal.needs for goal in self._goals)
+        if guarded and quality.value is not None and quality.high < 0:
+            verdict = "worse"
+        row: dict[str, Any] = {"trial": number, "run": one.run, **mine}
+        row |= {"verdict": verdict, "objectives": aims}
+        row["difference"] = asdict(quality)
+        return {**row, "words": _words(number, row, quality)}
+
+
+def _ratio(one: Measured | None, other: Measured | None) -> Difference | None:
+    """How many times as many seconds, as a logarithm, paired by question."""
+    theirs = {a.question: a for a in other.answers} if other else {}
+    pairs = [
+        (mine.seconds, theirs[mine.question].seconds, mine.group)
+        for mine in (one.answers if one else ())
+        if mine.question in theirs and mine.seconds > 0 and theirs[mine.question].seconds > 0
+    ]
+    if not pairs:
+        return None
+    a, b, groups = zip(*pairs, strict=True)
+    return paired([math.log(x) for x in a], [math.log(x) for x in b], groups)
+
+
+def _aim(
+    goal: Objective, mine: Mapping[str, float | None], low: Mapping[str, float | None],
+    high: Mapping[str, float | None], theirs: Mapping[str, float | None],
+) -> Json:  # fmt: skip
+    """One objective: its value, the ends of its interval, the default's, and the verdict."""
+    try:
+        value, worst, best, default = (goal.value(one, theirs) for one in (mine, low, high, theirs))
+    except TuneError as error:
+        return {"name": goal.name, "value": None, "default": None, "verdict": "undecided",
+                "words": str(error)}  # fmt: skip
+    verdict = "undecided"
+    if goal.better(worst, default):
+        verdict = "better"
+    elif goal.better(default, best):
+        verdict = "worse"
+    return {"name": goal.name, "title": goal.title, "value": value, "low": min(worst, best),
+            "high": max(worst, best), "default": default, "verdict": verdict}  # fmt: skip
+
+
+def _verdict(parts: Sequence[str]) -> str:
+    """Of several: "trade" where it is better in something and worse in something."""
+    if "better" in parts:
+        return "trade" if "worse" in parts else "better"
+    return "worse" if "worse" in parts else "undecided"
+
+
+def _words(number: int, row: Json, quality: Difference) -> str:
+    told = {
+        "better": "holds: it is better than the default settings",
+        "worse": "does not hold: it is worse than the default settings",
+        "trade": "is a trade: better than the default settings in something, worse in something",
+        "undecided": "cannot be told apart from the default settings",
+    }[str(row["verdict"])]
+    points = "no question was scored twice"
+    if quality.value is not None:
+        ends = f"{quality.low * 100:+.1f} to {quality.high * 100:+.1f}"
+        points = f"quality {quality.value * 100:+.1f} points (95 %: {ends})"
+    parts = [f"{aim['title']}: {aim['verdict']}" for aim in row["objectives"] if "title" in aim]
+    aims = f"; {', '.join(parts)}" if len(parts) > 1 else ""
+    return f"Trial {number} {told} on {quality.n} questions that it never saw: {points}{aims}."

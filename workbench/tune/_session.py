@@ -1,0 +1,254 @@
+"""One worker of a study: points are asked for, measured, told, until a limit is reached.
+
+Points are asked for some at a time where loading a model takes a good part of a trial, and tried
+in the order that loads it most seldom. A trial that fails under its settings is learnt from. What
+a worker leaves running when it is killed is told lost by the next one that looks, and asked again:
+its answers were kept, so little is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from workbench.errors import TrialFailed, TuneError
+from workbench.jobs import JobContext
+from workbench.search import TOLD, Asked, Record, Search, objective, strategy
+from workbench.space import load_key, too_large
+from workbench.tune import _keep as keep
+from workbench.tune._measure import Ended, Judge
+from workbench.tune._race import timed
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from workbench.space import ModelFacts
+    from workbench.trial import Bench
+    from workbench.tune._records import Study
+
+_AHEAD = 4  # points asked for at once by a strategy that learns
+_FAR_AHEAD = 24  # by one that does not
+_RELOAD = 0.1  # part of a trial that loading takes, from which on planning pays
+_REFUSED = 200  # points in a row that would not fit into the memory
+_LOOK = 0.5  # seconds between two looks at what other workers do
+
+
+class _TimeOver(Exception):
+    """The study's minutes are over in the middle of a trial."""
+
+
+class Session:
+    """A worker; `number` tells it from the study's others."""
+
+    def __init__(self, context: JobContext, study: Study, number: int = 0) -> None:
+        self.study, self._context = study, context
+        self.worker = f"{context.id}/{context.attempt}" if context.id else ""
+        self.goals = tuple(objective(text) for text in study.objectives)
+        settings = study.settings
+        self._alone = int(settings.get("workers") or 1) == 1
+        self._iterations, self._minutes = int(settings["iterations"]), settings.get("minutes")
+        self._record = Record(
+            study.id, [goal.direction for goal in self.goals], [goal.name for goal in self.goals]
+        )
+        lost = list(self._lost())
+        self._steps = Search(
+            study.space, strategy(study.strategy, len(self.goals)), self.goals,
+            seed=int(settings["seed"]) + 613 * number, iterations=self._iterations,
+            record=self._record, worker=self.worker, alone=self._alone,
+            first=[(dict(point), "earlier") for point in settings.get("first") or ()],
+        )  # fmt: skip
+        for trial in lost:
+            self._steps.again(trial.user_attrs["point"])
+        self._began: float | None = None  # of the trial under way
+        self._spent = _spent(self._record.trials())
+        self._loaded, self._seconds = "", [0.0]
+
+    def search(self, bench: Bench, facts: ModelFacts) -> None:
+        """Try points until a limit is reached or none is left. Raises WorkbenchError."""
+        self._judge, self._facts = Judge(bench, self.goals), facts
+        self._measure_default()
+        while batch := self._batch():
+            for place, asked in enumerate(batch):
+                self._context.check_cancelled()
+                if (place and self._over()) or self._steps.taken(asked):
+                    self._steps.release(asked)
+                else:
+                    self._try(asked)
+
+    @property
+    def timed(self) -> bool:
+        """Whether speed or memory have to be measured."""
+        return timed(self.goals)
+
+    def others(self) -> bool:
+        """Whether other workers still try points."""
+        running = {_worker(trial) for trial in _running(self._record.trials())} - {self.worker}
+        return bool(keep.alive(sorted(running)))
+
+    def stop(self) -> None:
+        """For the bench: raise when the job is cancelled, or the time is over."""
+        self._context.check_cancelled()
+        if self._began is not None and self._judge.default is not None and self._late():
+            raise _TimeOver
+
+    def _measure_default(self) -> None:
+        """First of all, since every other point is compared with it; here or by another worker."""
+        point = self.study.space.default()
+        self._take_over()
+        while self._judge.default is None:
+            self._context.check_cancelled()
+            asked = self._steps.take(point, "default")
+            if asked is not None:
+                self._try(asked)
+                continue
+            time.sleep(_LOOK)
+            for trial in self._lost():
+                self._steps.again(trial.user_attrs["point"])
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """What was measured in full before, by this study or by its other workers."""
+        from workbench.trial import Measured
+
+        for trial in self._record.trials():
+            told = trial.user_attrs.get(TOLD) or {}
+            if told.get("state") != "done" or trial.number in self._judge.whole:
+                continue
+            measured, values = Measured.of(told["measured"]), tuple(told["values"])
+            self._judge.keep(trial.number, Ended("done", values, measured))
+            if trial.user_attrs.get("why") == "default":
+                self._judge.default = measured
+
+    def _batch(self) -> list[Asked]:
+        """The next points, those of one load together; none when the search is over."""
+        batch: list[Asked] = []
+        refused = 0
+        if not self._alone:
+            for trial in self._lost():
+                self._steps.again(trial.user_attrs["point"])
+            self._take_over()
+        while len(batch) < self._ahead() and refused < _REFUSED and not self._over(len(batch)):
+            asked = self._steps.ask()
+            if asked is None:
+                break
+            reason = too_large(asked.point, self._facts, self.study.settings.get("memory_bytes"))
+            if reason:
+                refused += 1
+                self._steps.begin(asked)
+                self._steps.tell(asked, "failed", why=reason, refused=True)
+            else:
+                batch.append(asked)
+        places = {self._loaded: -1}
+        for place, asked in enumerate(batch):
+            places.setdefault(load_key(asked.point, self.study.space), place)
+        return sorted(batch, key=lambda one: places[load_key(one.point, self.study.space)])
+
+    def _ahead(self) -> int:
+        """How many points to ask for at once."""
+        if not any(one.part in ("loading", "model") for one in self.study.space.parameters):
+            return 1
+        if not self._steps.strategy.learns:
+            return _FAR_AHEAD
+        loads = self._judge.loads
+        return _AHEAD if loads and fmean(loads) > _RELOAD * fmean(self._seconds) else 1
+
+    def _over(self, planned: int = 0) -> bool:
+        """Whether a limit is reached."""
+        counted = sum(counts(trial) for trial in self._record.trials())
+        settings, result = keep.standing(self.study)
+        self._iterations, self._minutes = int(settings["iterations"]), settings.get("minutes")
+        enough = counted + planned >= self._iterations or self._late()
+        return enough or bool(result.get("end"))
+
+    def _late(self) -> bool:
+        under_way = time.monotonic() - self._began if self._began is not None else 0.0
+        return self._minutes is not None and self._spent + under_way > 60 * float(self._minutes)
+
+    def _try(self, asked: Asked) -> None:
+        number = self._steps.begin(asked)
+        self._say(number)
+        self._began = time.monotonic()
+        try:
+            ended = self._judge.measured(asked, self._steps)
+        except TrialFailed as error:
+            self._steps.tell(asked, "failed", why=str(error))
+            if asked.why == "default":
+                raise TuneError(
+                    f"{self.study.model} cannot work under its own settings, so there is nothing "
+                    f"to compare with: {error}"
+                ) from None
+            return
+        except _TimeOver:
+            self._steps.tell(asked, "failed", why="The study's time was over.", lost=True)
+            return
+        except BaseException as error:
+            why = str(error) or "The study was stopped before the trial was done."
+            self._steps.tell(asked, "failed", why=why, lost=True)
+            raise
+        finally:
+            self._seconds.append(time.monotonic() - self._began)
+            self._spent, self._began = self._spent + self._seconds[-1], None
+        self._loaded = load_key(asked.point, self.study.space)
+        self._steps.tell(
+            asked, ended.state, ended.values, why=ended.why, measured=ended.measured.to_json()
+        )
+        self._judge.keep(number, ended)
+        self._say(number, ended)
+
+    def _say(self, number: int, ended: Ended | None = None) -> None:
+        counted = sum(counts(trial) for trial in self._record.trials())
+        share = counted / max(1, self._iterations)
+        if self._minutes:
+            share = max(share, self._spent / (60 * float(self._minutes)))
+        figures: dict[str, float] = {}
+        words = f"Trial {number} is under way"
+        if ended is not None:
+            words = f"Trial {number}: {ended.why or ended.state}"
+            figures = {"step": number, "value": ended.values[0]}
+            if front := self._judge.front():
+                figures["best"] = self._judge.values[front[0]][0]
+        self._context.progress(0.9 * min(1.0, share), words, **figures)
+
+    def _lost(self) -> Iterable[FrozenTrial]:
+        """Trials whose workers are gone; each is told so, and given to one worker only."""
+        running = [one for one in _running(self._record.trials()) if not self._is_mine(one)]
+        living = keep.alive([_worker(trial) for trial in running])
+        for trial in running:
+            told = {"state": "failed", "lost": True, "why": "Its worker was ended."}
+            if _worker(trial) not in living and self._record.end(trial.number, told):
+                yield trial
+
+    def _is_mine(self, trial: FrozenTrial) -> bool:
+        return bool(self.worker) and _worker(trial) == self.worker
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of the study's iterations: it was measured, or is being measured."""
+    told = trial.user_attrs.get(TOLD) or {}
+    free = told.get("lost") or told.get("refused") or told.get("state") == "repeated"
+    return not free and "point" in trial.user_attrs
+
+
+def _running(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    return [one for one in trials if not one.state.is_finished() and "point" in one.user_attrs]
+
+
+def _worker(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get("worker", ""))
+
+
+def _spent(trials: Iterable[FrozenTrial]) -> float:
+    """Seconds in which at least one trial was under way; those of the lost are not known."""
+    spans = sorted(
+        (trial.datetime_start, trial.datetime_complete) for trial in trials
+        if trial.datetime_start and trial.datetime_complete
+        and not (trial.user_attrs.get(TOLD) or {}).get("lost")
+    )  # fmt: skip
+    seconds, until = 0.0, None
+    for start, end in spans:
+        begin = start if until is None or start > until else until
+        seconds += max(0.0, (end - begin).total_seconds())
+        until = end if until is None or end > until else until
+    return seconds
