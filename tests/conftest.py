@@ -22,7 +22,8 @@ hypothesis.settings.load_profile("workbench")
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
 LONG = {
-    "arena", "bench", "browser", "cli", "meter", "notebooks", "pretrain", "recipes", "standard",
+    "arena", "bench", "browser", "cli", "cluster", "meter", "notebooks", "pretrain", "recipes",
+    "standard",
 }  # fmt: skip
 
 

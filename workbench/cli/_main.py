@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "_train:train",
         "Train models, from nothing or further, and put them into the engine.",
     ),
+    "tune": (
+        "_tune:tune",
+        "Search better settings of a model, and confirm them on questions it never saw.",
+    ),
     "generate": ("_generate:generate", "Complete a prompt."),
     "chat": ("_chat:chat", "Talk with a model."),
     "starter": ("_starter:starter", "Train the starter model on this machine."),

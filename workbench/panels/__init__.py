@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
     from workbench.panels._playground import Playground
     from workbench.panels._shell import Shell
     from workbench.panels._train_panel import Training
+    from workbench.panels._tune_panel import Tuning
     from workbench.panels._voila import voila_command
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Playground",
     "Shell",
     "Training",
+    "Tuning",
     "voila_command",
 ]
 
@@ -42,6 +44,7 @@ _HOMES = {
     "Playground": "_playground",
     "Shell": "_shell",
     "Training": "_train_panel",
+    "Tuning": "_tune_panel",
     "voila_command": "_voila",
 }
 

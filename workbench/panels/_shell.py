@@ -21,6 +21,7 @@ from workbench.panels._home import Home
 from workbench.panels._models_panel import Models
 from workbench.panels._playground import Playground
 from workbench.panels._train_panel import Training
+from workbench.panels._tune_panel import Tuning
 
 
 class Shell(ipywidgets.VBox):  # type: ignore[misc]
@@ -30,7 +31,7 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
         states.reject_unknown("Shell", unknown, ("show",))
-        kinds = (Home, Models, Benchmarks, Data, Training, Playground)
+        kinds = (Home, Models, Benchmarks, Data, Training, Tuning, Playground)
         tabs = tuple((panel.name, panel.title) for panel in kinds)
         if show not in dict(tabs):
             raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
@@ -45,8 +46,12 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         self.data = Data(data, shown=False)
         train = states.TrainState(engine=engine, jobs=jobs, opener=self.play, leader=self.lead)
         self.train = Training(train, shown=False)
+        tune = states.TuneState(engine=engine, jobs=jobs, opener=self.play, leader=self.lead,
+                                measurer=self.look_at)  # fmt: skip
+        self.tune = Tuning(tune, shown=False)
         self.playground = Playground(states.PlaygroundState(engine=engine, jobs=jobs), shown=False)
-        panels = (self.home, self.models, self.bench, self.data, self.train, self.playground)
+        panels = (self.home, self.models, self.bench, self.data, self.train, self.tune,
+                  self.playground)  # fmt: skip
         self.panels = {panel.name: panel for panel in panels}
         self.state = states.ShellState(engine=engine, tabs=tabs, shown=show)
         watch = "shown engine.engine engine.loaded engine.starting"
@@ -65,6 +70,12 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         """Show this panel."""
         if name in self.panels:
             self.state.shown = name
+
+    async def look_at(self, suite: str) -> None:
+        """Open Benchmarks on what was measured of this suite."""
+        self.lead("bench")
+        self.bench.state.view = "board"
+        await self.bench.state.choose("suite", suite)
 
     async def train_on(self, dataset: str) -> None:
         """Open Training with this dataset."""

@@ -14,6 +14,7 @@ from workbench.panels.states._playground import PlaygroundState
 from workbench.panels.states._shell import ShellState
 from workbench.panels.states._state import Problem, State, reject_unknown
 from workbench.panels.states._train import TrainState
+from workbench.panels.states._tune import TuneState
 
 __all__ = [
     "BenchState",
@@ -28,6 +29,7 @@ __all__ = [
     "ShellState",
     "State",
     "TrainState",
+    "TuneState",
     "Turn",
     "reject_unknown",
 ]
