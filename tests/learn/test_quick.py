@@ -55,7 +55,7 @@ def load(folder: Path, settings: Settings, precision: str, *, plain: bool = Fals
     already: as it begins, its first matrices have no gradient."""
     with pytest.MonkeyPatch.context() as patch:
         if plain:
-            patch.setattr(loading, "quicken", lambda _: False)
+            patch.setattr(loading, "quicken", lambda *_: False)
             patch.setattr(loading, "add_at_once", lambda _: None)
         network = load_network(folder, settings, precision)
     random = torch.Generator().manual_seed(3)
@@ -220,3 +220,17 @@ def test_a_layer_that_answers_otherwise_is_left_alone(
     assert not is_quick(quick)
     assert "forward" not in vars(quick.causal.model.norm)
     assert max(distances(quick, plain, batch(packed=False))) < 1e-4
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_learn_from_packed_rows_in_any_precision(
+    tmp_path: Path, precision: str, dropout: float
+) -> None:
+    settings = Settings(method="lora", rank=4, dropout=dropout)
+    network = load_network(write(tmp_path, "llama"), settings, precision)
+    assert network.packs and not network.notes
+    ids = torch.arange(5, 45).reshape(2, 20)
+    network.model(input_ids=ids, labels=ids.roll(-1, 1))["loss"].backward()
+    learnt = [one.grad for one in network.model.parameters() if one.requires_grad]
+    assert learnt and all(one is not None and one.isfinite().all() for one in learnt)

@@ -11,12 +11,12 @@ from workbench.errors import TrainingError
 from workbench.hardware import memory
 from workbench.learn._adapter import add_at_once
 from workbench.learn._loss import lean
-from workbench.learn._quick import quicken
+from workbench.learn._quick import last_states, quicken
 from workbench.learn._settings import Settings
 from workbench.learn._speed import device_name, quicker_precision
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _APART = 0.2  # of what tokens of other sequences change in a plain row
 
@@ -61,9 +61,9 @@ def load_network(folder: Path, settings: Settings, precision: str) -> Network:
     causal = _load(folder, settings, precision, device)
     notes = [] if lean(causal, device, precision) else ["Its logits are held as a whole."]
     model = _adapted(causal, settings, precision) if settings.adapter else causal
-    quicken(causal)
+    quicken(causal, precision)
     network = Network(model, causal, precision, device, notes=notes)
-    network.packs = keeps_apart(causal)
+    network.packs = keeps_apart(causal, precision)
     if settings.packing and not network.packs:
         notes.append("Examples are not packed: this network would look from one into another.")
     return network
@@ -134,7 +134,7 @@ def _adapted(causal: Any, settings: Settings, precision: str) -> Any:
     return model
 
 
-def keeps_apart(causal: Any) -> bool:
+def keeps_apart(causal: Any, precision: str) -> bool:
     """Whether positions that begin anew keep the sequences of a row apart, found out by trying."""
     import torch
 
@@ -144,26 +144,20 @@ def keeps_apart(causal: Any) -> bool:
         for start in (3, 40)
     )
     both = torch.cat([first, second], 1)
-    begun = torch.arange(12, device=causal.device)[None]
-    was = causal.training
+    on = torch.arange(24, device=causal.device)[None]
+    begun = on[:, :12]
+    backbone, was = getattr(causal, causal.base_model_prefix), causal.training
     causal.eval()
     try:
-        with torch.no_grad():
-            alone = _hidden(causal, second, begun)
-            apart = _hidden(causal, both, torch.cat([begun, begun], 1))[:, 12:]
-            mixed = _hidden(causal, both, torch.arange(24, device=causal.device)[None])[:, 12:]
+        alone = last_states(backbone, second, precision, begun)
+        apart = last_states(backbone, both, precision, torch.cat([begun, begun], 1))[:, 12:]
+        mixed = last_states(backbone, both, precision, on)[:, 12:]
     except (TypeError, ValueError, RuntimeError):  # a network that takes no positions
         return False
     finally:
         causal.train(was)
     change = (mixed - alone).abs().mean()
     return bool((apart - alone).abs().mean() < _APART * change)
-
-
-def _hidden(causal: Any, ids: Tensor, positions: Tensor) -> Tensor:
-    backbone = getattr(causal, causal.base_model_prefix)
-    found = backbone(input_ids=ids, position_ids=positions, use_cache=False)
-    return found.last_hidden_state.float()
 
 
 def recompute(network: Network, settings: Settings, tokens: int) -> bool:

@@ -20,7 +20,7 @@ _OFF = 0.03  # of an answer: the most that other rounding may change
 _TRIED = 12  # tokens
 
 
-def quicken(causal: Any) -> bool:
+def quicken(causal: Any, precision: str) -> bool:
     """Compute the layers of this network the quick way. Returns whether it is done."""
     import torch
 
@@ -32,11 +32,12 @@ def quicken(causal: Any) -> bool:
     causal.eval()
     ids = torch.arange(3, 3 + _TRIED)[None] % causal.config.vocab_size
     shared = _Shared()
-    plain, changed = _answer(backbone, ids), [backbone.norm, *layers]
+    plain, changed = last_states(backbone, ids, precision), [backbone.norm, *layers]
     backbone.norm.forward = _Norm(backbone.norm)
     for layer in layers:
         layer.forward = _Layer(layer, shared)
-    same = bool(torch.dist(_answer(backbone, ids), plain) <= _OFF * plain.norm())
+    off = torch.dist(last_states(backbone, ids, precision), plain)
+    same = bool(off <= _OFF * plain.norm())
     for module in () if same else changed:
         del module.forward
     causal.train(was)
@@ -54,12 +55,17 @@ def _known(layer: Any) -> bool:
     )
 
 
-def _answer(backbone: Any, ids: Tensor) -> Tensor:
+def last_states(
+    backbone: Any, ids: Tensor, precision: str, positions: Tensor | None = None
+) -> Tensor:
+    """What comes out of the last layer, computed as in a training of this precision."""
     import torch
 
-    with torch.no_grad():
-        found: Tensor = backbone(input_ids=ids, use_cache=False).last_hidden_state
-    return found.float()
+    short = torch.autocast(ids.device.type, torch.bfloat16, enabled=precision == "bf16")
+    with torch.no_grad(), short:
+        found = backbone(input_ids=ids, position_ids=positions, use_cache=False)
+    states: Tensor = found.last_hidden_state.float()
+    return states
 
 
 def _kind(weight: Tensor) -> dtype:
