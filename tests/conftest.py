@@ -22,8 +22,7 @@ hypothesis.settings.load_profile("workbench")
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
 LONG = {
-    "arena", "bench", "browser", "cli", "cluster", "meter", "notebooks", "pretrain", "recipes",
-    "standard",
+    "arena", "bench", "browser", "cli", "cluster", "meter", "notebooks", "recipes", "standard",
 }  # fmt: skip
 
 

@@ -110,8 +110,9 @@ class Runner:
 
     @property
     def alive(self) -> bool:
-        """Whether the child runs."""
-        return self._process is not None and self._process.returncode is None
+        """Whether the child runs. On a busy machine asyncio hears late that it does not."""
+        running = self._process is not None and self._process.returncode is None
+        return running and self.resident_bytes > 0
 
     @property
     def resident_bytes(self) -> int:
