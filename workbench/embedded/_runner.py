@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import re
 import secrets
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 _REST = 0.008  # seconds between two reads of a stream, at most
 _SHARE = 0.1  # and at most this share of its age, so that short answers do not wait
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +83,17 @@ class Runner:
             process.stdin.write(json.dumps(settings).encode() + b"\n")
             line = await asyncio.wait_for(process.stdout.readline(), timeout)
             answer = json.loads(line) if line else {"error": "its process ended"}
-        except TimeoutError:
+        except BaseException as error:
             await self.stop()
+            if not isinstance(error, TimeoutError):
+                raise
             raise EngineError(
                 f"the model did not load within {timeout:.0f} s; "
                 "set OLLAMA_LOAD_TIMEOUT to wait longer",
                 500,
             ) from None
-        except BaseException:
-            await self.stop()
-            raise
-        if "error" in answer:
+        if "error" in answer:  # llama.cpp's words on it come when the child ends, by itself
+            await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=2)
             await self.stop()
             why = _reason(log_start) or f"{answer['error']} See the engine's log"
             raise EngineError(f"llama.cpp cannot load this model: {why}", 500)
