@@ -24,6 +24,9 @@ _DECIDES = (
 )  # fmt: skip
 _MOST = 0.95  # of the free memory that a probe may take
 _ENCODED = 6  # bytes of a token that is held, and which row it is in
+# Rows that are not packed have many lengths: freed memory fits the next batch seldom, so that a
+# training comes to take 1.05 to 1.2 times what its first updates did (docs/benchmarks/training.md).
+_RAGGED = 1.12
 _PAUSE, _SHARE = 30.0, 30  # seconds between two checkpoints, as trainings have it (`learn`)
 # where it could not be tried:
 _WRITES = 2e8  # bytes a second, to the disk and back
@@ -128,7 +131,7 @@ class _Pricing:
         return Raw(
             kind=f"{self.recipe} {settings.method} {settings.precision}",
             learning=learning, around=around + writing,
-            memory=memory + _ENCODED * much.tokens,
+            memory=round((1 if settings.packing else _RAGGED) * memory) + _ENCODED * much.tokens,
             disk=disk_of(
                 self.shape.parameters, settings.quantization,
                 self.shape.adapter(settings.rank) if settings.adapter else self.shape.parameters,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate, cycle, islice
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +34,6 @@ from workbench.work import use_cores
 
 _AGAIN = 4  # updates between two validations
 _LOOKED = 4_000  # tokens of one; less than `learn.VALIDATED` has at least, so that all are read
-_SIZES = (4, 1, 6, 2, 5, 0, 7, 3)  # the order in which eight sizes are tried, small to large
 _LARGEST = 6_000_000_000  # bytes of weights that are still written
 Tell = Callable[..., None]  # of facts by name
 
@@ -180,9 +179,18 @@ def _updates(sample: Sample, settings: Settings, most: int) -> tuple[list[int], 
         (order[at : at + update] for at in range(0, len(order) - update + 1, update)), key=size
     )
     longest = sorted(order, key=lengths.__getitem__)[-update:]
-    places = [len(found) * (2 * n + 1) // 16 for n in _SIZES]
-    chosen = [longest, *islice(cycle(found[place] for place in places), most - 1)]
+    # each has a size of its own, as far as there are: freed memory fits the next size seldom
+    chosen = [longest, *(found[int(len(found) * _place(n))] for n in range(1, most))]
     return [n for rows in chosen for n in rows], [size(rows) for rows in chosen]
+
+
+def _place(number: int) -> float:
+    """Where the next of many goes between 0 and 1, the numbers from 1 on even at any time (van der
+    Corput's sequence in base 2)."""
+    place, share = 0.0, 0.5
+    while number:
+        place, share, number = place + share * (number & 1), share / 2, number >> 1
+    return place
 
 
 def _some(held_out: Rows | Pairs, settings: Settings) -> Rows | Pairs:
