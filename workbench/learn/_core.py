@@ -6,6 +6,7 @@ processor one that was killed and resumed ends with the same weights, bit for bi
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -133,8 +134,18 @@ def arguments(folder: Path, settings: Settings, steps: int, kind: Any = None, **
         seed=settings.seed, data_seed=settings.seed, optim="adamw_torch_fused",
         logging_strategy="no", save_strategy="no", eval_strategy="no", report_to=[],
         logging_nan_inf_filter=False, disable_tqdm=True, remove_unused_columns=False,
-        dataloader_pin_memory=False, **more,
+        dataloader_pin_memory=False, **_kernels(), **more,
     )  # fmt: skip
+
+
+def _kernels() -> dict[str, Any]:
+    """Liger's operations on a graphics card, where its package is; the loss stays ours."""
+    import torch
+
+    if not torch.cuda.is_available() or importlib.util.find_spec("liger_kernel") is None:
+        return {}
+    ours = {"cross_entropy": False, "fused_linear_cross_entropy": False}
+    return {"use_liger_kernel": True, "liger_kernel_config": ours}
 
 
 def validation(
