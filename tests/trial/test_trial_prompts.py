@@ -72,10 +72,11 @@ def test_what_shares_a_load() -> None:
         {}, {"temperature": 1.0}, {"system": "Be brief."}, {"shots": 3}, {"num_batch": None},
     )]  # fmt: skip
     assert len(set(loads)) == 1
-    others = [{}, {"num_batch": 64}, {"quantisation": "Q8_0"}, {"num_parallel": 2}]
-    assert len({Setting.of(point, None).load for point in others}) == 4
+    others = [{}, {"num_batch": 64}, {"quantisation": "Q8_0"}, {"num_parallel": 2}, {"rank": 8}]
+    assert len({Setting.of(point, None).load for point in others}) == 5
+    assert Setting.of({"rank": 8, "top_k": 3}, None).training == {"rank": 8}
     with pytest.raises(TuneError, match="neither the engine's nor the prompt's"):
-        Setting.of({"learning_rate": 0.1}, None)
+        Setting.of({"colour": 0.1}, None)
 
 
 def test_each_task_is_asked_alone_and_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -76,3 +77,23 @@ def _find(name: str) -> Option:
     near = get_close_matches(name, OPTIONS, n=1)
     advice = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(OPTIONS))}."
     raise click.UsageError(f"There is no option {name!r}. {advice}")
+
+
+def settings_of(pairs: Iterable[str]) -> dict[str, Any]:
+    """`key=value` texts: numbers, true, false and null as in JSON, else words; `a,b` is a list."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise click.UsageError(f"--set is written key=value, not {pair!r}.")
+        found[key.strip()] = _value(text.strip())
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if text.lower() == "none":
+            return None
+        return [part.strip() for part in text.split(",") if part.strip()] if "," in text else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli import _output as out
+from workbench.cli._options import settings_of
 from workbench.cli._train_do import deploy, export, feedback, pause, resume, rm, stop
 from workbench.cli._train_show import bases, compare, lineage, list_trainings, presets, show
 
@@ -72,7 +72,7 @@ def _all(*options: Any) -> Options:
 def base(settings: Sequence[str], **given: Any) -> None:
     """Make a model from nothing: its own tokens, its own weights."""
     dials = {key: value for key in ("depth", "minutes", "steps") if (value := given.pop(key))}
-    _start("base", {**dials, **_settings(settings)}, **given)
+    _start("base", {**dials, **settings_of(settings)}, **given)
 
 
 @train.command()
@@ -101,7 +101,7 @@ def estimate(
 
     dials = {key: value for key in ("depth", "minutes", "steps") if (value := given.pop(key))}
     if recipe == "base":
-        chosen: Any = {**dials, **_settings(settings), **({"preset": preset} if preset else {})}
+        chosen: Any = {**dials, **settings_of(settings), **({"preset": preset} if preset else {})}
     elif dials:
         raise click.UsageError("--depth, --minutes and --steps are for the recipe base.")
     else:
@@ -202,24 +202,4 @@ def _chosen(recipe: str, preset: str | None, pairs: Sequence[str]) -> dict[str, 
     """The preset (the recipe's own where none was named) with what was set."""
     from workbench.train import PRESETS
 
-    return {"preset": preset or PRESETS[recipe], **_settings(pairs)}
-
-
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """`key=value` texts: numbers, true, false and null as in JSON, else words; `a,b` is a list."""
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise click.UsageError(f"--set is written key=value, not {pair!r}.")
-        found[key.strip()] = _value(text.strip())
-    return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        if text.lower() == "none":
-            return None
-        return [part.strip() for part in text.split(",") if part.strip()] if "," in text else text
+    return {"preset": preset or PRESETS[recipe], **settings_of(pairs)}

@@ -10,7 +10,7 @@ import click
 
 from workbench.cli import _output as out
 from workbench.cli._catalogue_options import Amount
-from workbench.cli._options import engine_option
+from workbench.cli._options import engine_option, settings_of
 from workbench.cli._tune_show import (
     best,
     deliver,
@@ -53,6 +53,9 @@ _PLAN = (
     click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time at most."),
     click.option("--memory", type=Amount(), help="Points that need more are not tried: 8GB."),
     click.option("--judge", metavar="MODEL", help="Grades what no rule can."),
+    click.option("--dataset", help="What each point is trained on, in the space training."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+                 help="A setting of all these trainings: workbench train presets."),
     click.option("--cold", is_flag=True, help="Do not begin with what earlier studies found."),
 )  # fmt: skip
 
@@ -222,6 +225,7 @@ for _command in (list_studies, status, best, report, spaces):
 def _given(plan: dict[str, Any]) -> dict[str, Any]:
     """What was said, as the room takes it."""
     objectives, weights = plan.pop("objectives"), plan.pop("weights")
+    training = settings_of(plan.pop("settings"))
     if objectives and weights:
         raise click.UsageError("--objective makes a front, --weight one sum: give one of them.")
     cold = plan.pop("cold")
@@ -230,6 +234,7 @@ def _given(plan: dict[str, Any]) -> dict[str, Any]:
         given["memory"] = int(given["memory"])
     if objectives or weights:
         given["objectives"] = list(objectives) or dict(map(_weight, weights))
+    given |= {"training": training} if training else {}
     return given | ({"warm_start": False} if cold else {})
 
 

@@ -157,6 +157,7 @@ class Watch:
         speed = curve.tokens_per_second
         metrics = {
             "step": float(curve.step),
+            "share": curve.step / self.steps,  # of all updates
             "train_loss": curve.train_loss,
             "learning_rate": rate,
             "tokens_per_second": speed,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from workbench.space._facts import ModelFacts, facts_of, predicted_memory, too_large
 from workbench.space._files import find_space, spaces
-from workbench.space._known import Part
+from workbench.space._known import Part, part_of
 from workbench.space._narrow import narrowed
 from workbench.space._parameter import Kind, Parameter
 from workbench.space._space import Space
@@ -31,6 +31,7 @@ __all__ = [
     "key_of",
     "load_key",
     "narrowed",
+    "part_of",
     "predicted_memory",
     "spaces",
     "too_large",

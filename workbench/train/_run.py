@@ -31,9 +31,10 @@ def run_training(
     system: str = "",
     replace: bool = False,
     deploy: bool = True,
+    with_card: bool = True,
 ) -> dict[str, Any]:
-    """The target of a training's job: what it made. Raises TrainingError, DataError, EngineError;
-    JobCancelled when it is paused."""
+    """The target of a training's job: what it made, and unless `with_card` is off its card.
+    Raises TrainingError, DataError, EngineError; JobCancelled when it is paused."""
     run = find(training)
     if not _trained(run):
         _say_where(run)
@@ -51,10 +52,11 @@ def run_training(
             Part(job, _TRAINED, _EXPORTED), run, kinds=tuple(kinds), deploy=deploy, name=run.name,
             replace=replace, system=system, texts=parity_texts(run),
         )  # fmt: skip
-    card = gain(run, job=Part(job, _EXPORTED, 1.0))
+    card = gain(run, job=Part(job, _EXPORTED, 1.0)) if with_card else None
     run = note(run, ended_at=datetime.now(UTC))
     return {
-        "training": run.id, "name": run.name, "digest": run.digest, "words": list(card.words),
+        "training": run.id, "name": run.name, "digest": run.digest,
+        "words": list(card.words) if card else [],
         "measured": dict(run.measured), "folder": str(run.folder),
     }  # fmt: skip
 

@@ -48,7 +48,7 @@ class Asker:
         self.slots = SLOTS
         self._url = url
         self._digests: dict[str, str] = {}  # of the names that were measured
-        self._names: dict[str, str] = {"": model}  # by quantisation
+        self._names: dict[tuple[str, str], str] = {("", model): model}  # by quantisation, of what
         self._loaded: tuple[str, Setting] | None = None  # name and setting
 
     @classmethod
@@ -74,11 +74,16 @@ class Asker:
                 await self.engine.unload(self._loaded[0])
         await self.engine.close()
 
-    async def named(self, setting: Setting) -> tuple[str, str]:
-        """The name and the digest of this setting's weights. Raises TrialFailed."""
-        if setting.quantisation not in self._names:
-            self._names[setting.quantisation] = await self._name(setting)
-        name = self._names[setting.quantisation]
+    async def named(self, setting: Setting, model: str = "") -> tuple[str, str]:
+        """The name and the digest of this setting's weights, which are those of `model` (the one
+        that is measured) in the setting's quantisation. Raises TrialFailed."""
+        model = model or self.model
+        if model not in self._digests:
+            await self.digest(model)
+        wanted = (setting.quantisation, model)
+        if wanted not in self._names:
+            self._names[wanted] = await self._name(setting, model) if wanted[0] else model
+        name = self._names[wanted]
         return name, self._digests[name]
 
     async def digest(self, name: str) -> str:
@@ -94,23 +99,23 @@ class Asker:
             f"The engine has no model {name!r}. Get it with: workbench models pull {name}", 404
         )
 
-    async def _name(self, setting: Setting) -> str:
-        """The model of this setting's quantisation, made where there is none. TrialFailed."""
+    async def _name(self, setting: Setting, model: str) -> str:
+        """The model in this setting's quantisation, made where there is none. TrialFailed."""
         wanted = setting.quantisation.upper()
-        if (await self.engine.show(self.model)).quantization.upper() == wanted:
-            return self.model
-        stem, _, tag = self.model.partition(":")
+        if (await self.engine.show(model)).quantization.upper() == wanted:
+            return model
+        stem, _, tag = model.partition(":")
         name = f"{stem}:{tag or 'latest'}-{wanted.lower()}"
         with suppress(ModelNotFound):
             await self.digest(name)
             return name
         try:
-            async for _ in self.engine.create(name, from_=self.model, quantize=wanted):
+            async for _ in self.engine.create(name, from_=model, quantize=wanted):
                 pass
         except (ModelNotFound, EngineUnreachable):
             raise
         except EngineError as error:
-            raise TrialFailed(f"{self.model} cannot be had in {wanted}: {error}") from None
+            raise TrialFailed(f"{model} cannot be had in {wanted}: {error}") from None
         await self.digest(name)
         return name
 

@@ -35,19 +35,21 @@ class Bench:
 
     `timed` wants speed and memory as well: the model is then loaded and questions are asked even
     where all answers are known. `stop` is called ten times a second and ends a measurement by
-    raising; what was answered stays known. Raises EngineError, ModelNotFound among them.
+    raising; what was answered stays known. `trained` makes a model with settings of a training and
+    tells its name; it is asked again for each measurement, so it knows what it made before. Raises
+    EngineError, ModelNotFound among them.
     """
 
     def __init__(
         self, model: str, questions: Sequence[Question], space: Space | None = None, *,
         engine: str | None = None, timed: bool = True, stop: Callable[[], None] | None = None,
-        judge: str = "",
+        judge: str = "", trained: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:  # fmt: skip
         if not questions:
             raise TuneError("Nothing to measure: a study needs at least one question.")
         self.questions, self.space, self.timed = tuple(questions), space, timed
         self.answered_from_cache = 0
-        self._stop = stop or (lambda: None)
+        self._stop, self._trained = stop or (lambda: None), trained
         self._keeper = Keeper()
         self._alone, self._at_once = sides(questions)
         self._prompts = {one.sample.prompt for one in questions}
@@ -100,7 +102,7 @@ class Bench:
             raise TuneError(f"A measurement asks at least one question, not {n}.")
         self._stop()
         setting, work = Setting.of(point, self._context), self._work
-        name, digest = self._run(work.asker.named(setting))
+        name, digest = self._run(work.asker.named(setting, self._model(setting)))
         if not work.hows:
             self._run(work.begin(name, setting, self.timed))
         text = json.dumps(dict(point), sort_keys=True, default=str)
@@ -117,6 +119,14 @@ class Bench:
         return put_together(
             work, setting, state, shares, jobs, notes, self._alone if self.timed else None, asked
         )
+
+    def _model(self, setting: Setting) -> str:
+        """The model that is trained with the setting; "" for the one that is measured itself."""
+        if not setting.training:
+            return ""
+        if self._trained is None:
+            raise TuneError("Settings of a training are searched with a dataset to learn from.")
+        return self._trained(setting.training)
 
     def _shares(
         self, setting: Setting, digest: str, state: State, wanted: Sequence[Question]

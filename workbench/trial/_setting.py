@@ -1,4 +1,5 @@
-"""What a point means: options for the engine, examples and a system text, other weights.
+"""What a point means: options for the engine, examples and a system text, other weights, or how
+weights are trained.
 
 Which settings can change an answer decides what is asked again. Sampling, prompt, weights, the
 context and how keys and values are kept can. Threads, batch, slots, cards and flash attention
@@ -18,6 +19,7 @@ from typing import Any
 from workbench.bench import How
 from workbench.errors import TuneError
 from workbench.protocol import OPTIONS
+from workbench.space import part_of
 from workbench.tasks import Task
 from workbench.texts import nearest
 
@@ -36,11 +38,13 @@ class Setting:
     system: str  # "" keeps the task's own
     shots: int | None  # None keeps the task's own
     quantisation: str  # "" is the model as it is
+    training: Mapping[str, Any]  # with which the weights are trained on; none: as they are
 
     @classmethod
     def of(cls, point: Mapping[str, Any], context: int | None) -> Setting:
         """`context` is what the tasks want where the point says nothing. Raises TuneError."""
-        known = {*OPTIONS, *PROMPT, *MODEL}
+        training = {name: value for name, value in point.items() if part_of(name) == "training"}
+        known = {*OPTIONS, *PROMPT, *MODEL, *training}
         for name in point:
             if name not in known:
                 raise TuneError(
@@ -56,13 +60,14 @@ class Setting:
         shots = said.get("shots")
         return cls(
             dict(point), options, loading, str(said.get("system", "")),
-            None if shots is None else int(shots), str(said.get("quantisation", "")),
+            None if shots is None else int(shots), str(said.get("quantisation", "")), training,
         )  # fmt: skip
 
     @property
     def load(self) -> str:
         """Equal where the loaded model can be shared."""
-        return _hash([self.quantisation, sorted(self.loading.items())])
+        weights = [self.quantisation, sorted(self.training.items())]
+        return _hash([*weights, sorted(self.loading.items())])
 
     def sampled(self, task: Task, how: How) -> bool:
         """Whether chance has a part in the task's answers: their seeds then decide them."""

@@ -7,14 +7,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench import lineage
 from workbench.errors import EngineError, TuneError
 from workbench.protocol import OPTIONS, ModelName
 from workbench.tune import _keep as keep
+from workbench.tune._made import name_of, training_of, trains
 from workbench.tune._records import Study, Trial
 from workbench.tune._trials import best, default_of, trial_of
 
 if TYPE_CHECKING:
     from workbench.engines import Engine
+    from workbench.space import Point
 
 
 def apply(
@@ -32,7 +35,7 @@ def apply(
     default = default_of(study)
     same = default.point if default else study.space.default()
     changed = {key: value for key, value in chosen.point.items() if same.get(key) != value}
-    if not changed:
+    if not changed and not trains(study.space):
         raise TuneError(
             f"Trial {chosen.number} has the settings that {study.model} has already: there is "
             "nothing to apply. Choose another trial."
@@ -59,7 +62,10 @@ def apply(
             raise TuneError(
                 f"{name} is the model that was tuned: it is not replaced. Give another name."
             )
-        made = _made(engine, study, changed, name, deploy, replace)
+        made = _made(engine, study, chosen.point, changed, name, deploy, replace)
+    run = training_of(study, chosen.point) if trains(study.space) else None
+    if run is not None:  # the study forgets its trainings one day, and what is used stays
+        lineage.note(run, name=made.name, digest=made.digest)
     note = {"trial": chosen.number, "digest": made.digest, "at": datetime.now(UTC).isoformat()}
     applied = {**(study.result.get("applied") or {}), made.name: note}
     keep.note(study, result={"applied": applied})
@@ -81,15 +87,17 @@ def _chosen(study: Study, trial: Trial | int | None) -> Trial:
 
 
 def _made(
-    engine: Engine, study: Study, changed: Mapping[str, Any], name: str, deploy: Any, replace: bool
-) -> Any:
+    engine: Engine, study: Study, point: Point, changed: Mapping[str, Any], name: str, deploy: Any,
+    replace: bool,
+) -> Any:  # fmt: skip
     """The model, by way of another quantisation where the trial has one."""
     wanted = str(changed.get("quantisation") or "")
-    base = f"in-the-making:{study.id}" if wanted else study.model
+    source = _source(engine, study, point)
+    base = f"in-the-making:{study.id}" if wanted else source
     parameters = {key: value for key, value in changed.items() if key in OPTIONS}
     try:
         if wanted:
-            for _ in engine.create(base, from_=study.model, quantize=wanted):
+            for _ in engine.create(base, from_=source, quantize=wanted):
                 pass
         return deploy(
             engine, name, None, base_model=base, system=str(changed.get("system") or ""),
@@ -99,3 +107,19 @@ def _made(
         if wanted:
             with suppress(EngineError):
                 engine.delete(base)
+
+
+def _source(engine: Engine, study: Study, point: Point) -> str:
+    """The model with the trial's weights: the study's own, or the one that was trained for it."""
+    from workbench.export import find_model
+
+    if not trains(study.space):
+        return study.model
+    made = name_of(study, point)
+    if find_model(engine, made) is None:
+        raise TuneError(
+            f"The model of this trial, {made}, was removed when others did better. Train it anew: "
+            f"workbench train finetune --base {study.model} --dataset {study.settings['dataset']} "
+            f"--set {' --set '.join(f'{key}={value}' for key, value in point.items())}"
+        )
+    return made

@@ -21,12 +21,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TuneError
-from workbench.jobs import JobContext, Report
+from workbench.jobs import JobContext
 from workbench.protocol import OPTIONS
 from workbench.search import Objective
 from workbench.statistics import Difference, paired, weighted_paired
 from workbench.tune._held_out import limit, other_seed, unseen
 from workbench.tune._race import figures_of, timed
+from workbench.tune._within import Within
 from workbench.types import Json
 
 if TYPE_CHECKING:
@@ -50,32 +51,16 @@ class Held:
     told: Mapping[str, float | None]  # latency, throughput, memory as the run told them
 
 
-class _Part(JobContext):
-    """A run's progress as a part of the study's."""
-
-    def __init__(self, whole: JobContext, words: str) -> None:
-        super().__init__(whole.id, whole.folder, whole.attempt, report=self._told)
-        self._whole, self._words = whole, words
-
-    def _told(self, report: Report) -> None:
-        self._whole.progress(None, f"{self._words}: {report.message}")
-
-    @property
-    def cancelled(self) -> bool:
-        return self._whole.cancelled
-
-    def check_cancelled(self) -> None:
-        self._whole.check_cancelled()
-
-
 class Confirmation:
-    """Of one study. `asked` are the questions of the search."""
+    """Of one study. `asked` are the questions of the search, `trained` makes a point's model where
+    its settings are a training's."""
 
     def __init__(
         self, context: JobContext, study: Study, goals: Sequence[Objective],
-        asked: Sequence[Question],
+        asked: Sequence[Question], trained: Callable[[Point], str] | None = None,
     ) -> None:  # fmt: skip
         self._context, self._study, self._goals = context, study, goals
+        self._trained = trained
         self._timed = timed(goals)
         seed, count = int(study.settings["seed"]), int(study.settings["held_out"])
         self._seed = other_seed(seed)
@@ -129,8 +114,8 @@ class Confirmation:
         )  # fmt: skip
         run = self._known(before) if before else None
         if run is None:
-            part = _Part(self._context, f"Confirming {words}")
-            run = bench.measure(plan, engine=self._engine, context=part)
+            within = Within(self._context, f"Confirming {words}")
+            run = bench.measure(plan, engine=self._engine, context=within)
         fresh = {(q.task.name, q.sample.id) for q in self._fresh}
         answers = [one for one in bench.answers(run) if (one.task, one.sample) in fresh]
         result = bench.result(run.id)
@@ -163,6 +148,7 @@ class Confirmation:
         with Bench(
             self._study.model, self._fresh, self._study.space, engine=self._engine,
             timed=self._timed, stop=self._context.check_cancelled, judge=judge,
+            trained=self._trained,
         ) as bench:  # fmt: skip
             for again in (False, True) if self._timed else (False,):
                 for number, point in points.items():

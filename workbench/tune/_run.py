@@ -55,7 +55,7 @@ def _run(context: JobContext, study: Study, worker: int) -> dict[str, Any]:
     session = Session(context, study, worker)
     with Bench(
         study.model, asked, study.space, engine=settings.get("engine"), timed=session.timed,
-        stop=session.stop, judge=str(settings.get("judge") or ""),
+        stop=session.stop, judge=str(settings.get("judge") or ""), trained=session.maker,
     ) as bench:  # fmt: skip
         session.search(bench, facts)
         thrift = {"loads": bench.loads, "answered_from_cache": bench.answered_from_cache}
@@ -93,7 +93,7 @@ def _finished(
         words = "No better than the default settings: no trial did better than they do."
         result |= {"best": default.number, "confirmed": None, "words": words}
     else:
-        confirmation = Confirmation(context, study, session.goals, asked)
+        confirmation = Confirmation(context, study, session.goals, asked, session.maker)
         known = study.result.get("confirming") or {}
         noted = lambda runs: keep.note(study, result={"confirming": {"runs": runs}})  # noqa: E731
         confirmed = confirmation.of(points, default, known, noted)

@@ -18,6 +18,7 @@ from workbench.jobs import JobContext
 from workbench.search import TOLD, Asked, Record, Search, objective, strategy
 from workbench.space import load_key, too_large
 from workbench.tune import _keep as keep
+from workbench.tune._made import Maker, Outlearnt, trains
 from workbench.tune._measure import Ended, Judge
 from workbench.tune._race import timed
 
@@ -61,6 +62,9 @@ class Session:
         )  # fmt: skip
         for trial in lost:
             self._steps.again(trial.user_attrs["point"])
+        self.maker = (
+            Maker(context, study, self._steps.strategy.eta) if trains(study.space) else None
+        )
         self._began: float | None = None  # of the trial under way
         self._spent = _spent(self._record.trials())
         self._loaded, self._seconds = "", [0.0]
@@ -180,6 +184,9 @@ class Session:
                     f"to compare with: {error}"
                 ) from None
             return
+        except Outlearnt as error:
+            self._steps.tell(asked, "pruned", why=str(error))
+            return
         except _TimeOver:
             self._steps.tell(asked, "failed", why="The study's time was over.", lost=True)
             return
@@ -195,7 +202,14 @@ class Session:
             asked, ended.state, ended.values, why=ended.why, measured=ended.measured.to_json()
         )
         self._judge.keep(number, ended)
+        self._tidy()
         self._say(number, ended)
+
+    def _tidy(self) -> None:
+        """Remove the models of points that cannot be best any more."""
+        if self.maker is not None:
+            kept = [self._judge.whole[number].point for number in self._judge.front()]
+            self.maker.tidy([self.study.space.default(), *kept])
 
     def _say(self, number: int, ended: Ended | None = None) -> None:
         counted = sum(counts(trial) for trial in self._record.trials())

@@ -16,8 +16,9 @@ from workbench.settings import env_int
 from workbench.space import Point, Space, facts_of, find_space, key_of, narrowed
 from workbench.tune import _keep as keep
 from workbench.tune._held_out import planned
+from workbench.tune._made import forget, kept_of, name_of, trains
 from workbench.tune._records import Study
-from workbench.tune._trials import front
+from workbench.tune._trials import front, trials
 
 SEED = 1  # of 0 are the samples that the Benchmarks room asks: they are not to be tuned for
 _EARLIER = 5  # points of earlier studies to begin with
@@ -42,6 +43,8 @@ def create(
     engine: str | None = None,
     judge: str = "",
     warm_start: bool = True,
+    dataset: str = "",
+    training: Mapping[str, Any] | None = None,
 ) -> Study:
     """A study that is not started: `model` of `engine` on `suite`, over `space`.
 
@@ -50,7 +53,11 @@ def create(
     `iterations` trials (MAX_OPTIMIZATION_ITERATIONS, 100) or `minutes`
     (OPTIMIZATION_TIMEOUT_MINUTES, 60); points that are predicted to take more than `memory` bytes
     are not tried. With `warm_start` the best points of earlier studies of this model on this suite
-    are tried first. Raises TuneError, TaskError, EngineError.
+    are tried first.
+
+    Each point of a space with settings of a training is a model of its own: `model` fine-tuned on
+    `dataset` with the point's settings; `training` are those that are the same for all. Raises
+    TuneError, TaskError, EngineError; TrainingError, DataError for what cannot be trained.
     """
     goals = chosen_objectives(objectives)
     chosen_strategy(strategy, len(goals))
@@ -60,7 +67,7 @@ def create(
         minutes = env_int("OPTIMIZATION_TIMEOUT_MINUTES", 60, minimum=1)
     _check_limits(seed=seed, iterations=iterations, minutes=minutes, memory=memory)
     found = space if isinstance(space, Space) else find_space(space)
-    _refuse_training(found)
+    training_kept, training_notes = kept_of(model, found, dataset, training or {}, engine)
     samples, held_out, notes = planned(suite, seed, samples, held_out)
     model, digest, found, cut = _looked_up(model, engine, found)
     first = _earlier(model, digest, suite, found) if warm_start else []
@@ -71,20 +78,10 @@ def create(
         settings={
             "seed": seed, "samples": samples, "held_out": held_out, "iterations": iterations,
             "minutes": minutes, "memory_bytes": memory, "workers": 1, "warm_start": warm_start,
-            "engine": engine, "judge": judge, "first": first,
+            "engine": engine, "judge": judge, "first": first, **training_kept,
         },
-        result={"notes": [*notes, *cut]},
+        result={"notes": [*notes, *training_notes, *cut]},
     )  # fmt: skip
-
-
-def _refuse_training(space: Space) -> None:
-    if any(one.part == "training" for one in space.parameters):
-        raise TuneError(
-            f"The space {space.name} has settings of a training, and each of its points would be a "
-            "model to train and to deploy: a study does not do that. Train with "
-            "`workbench train finetune --set NAME=VALUE` and compare the models on the suite, or "
-            "leave these settings out of the space."
-        )
 
 
 def start(study: Study | str, workers: int = 1) -> Job:
@@ -180,8 +177,9 @@ def copy(study: Study | str, **changes: Any) -> Study:
     """A new study with the same settings but for `changes` (as `create` takes them). What the old
     one found is tried first, and what was answered under equal settings is not asked again."""
     study = keep.find(study.id if isinstance(study, Study) else study)
-    names = ("seed", "samples", "held_out", "iterations", "minutes", "engine", "judge")
+    names = ("seed", "samples", "held_out", "iterations", "minutes", "engine", "judge", "training")
     given: dict[str, Any] = {name: study.settings.get(name) for name in names}
+    given["dataset"] = study.settings.get("dataset", "")
     given |= {
         "model": study.model, "suite": study.suite, "space": study.space,
         "strategy": study.strategy, "objectives": study.objectives,
@@ -199,11 +197,14 @@ def copy(study: Study | str, **changes: Any) -> Study:
 
 
 def remove(study: Study | str) -> None:
-    """Forget a study and its trials; models that were made of it stay. Raises TuneError while it
-    runs."""
+    """Forget a study and its trials, and the models that it trained to compare them; models that
+    were applied stay. Raises TuneError while it runs."""
     study = keep.find(study.id if isinstance(study, Study) else study)
     if keep.under_way(study.jobs):
         raise TuneError(f"{study.label} runs. Pause it first: `workbench tune pause {study.id}`.")
+    if trains(study.space):
+        for name in {name_of(study, trial.point) for trial in trials(study)}:
+            forget(name)
     keep.forget(study)
 
 

@@ -23,6 +23,7 @@ from workbench.panels.states._tune_space import (
     fields_of,
     memory_of,
     narrowed,
+    trains,
     untyped,
 )
 
@@ -51,7 +52,7 @@ class NewStudyState(FormState):
     fields: ClassVar[Fields] = {
         "model": "", "suite": "", "space": "general", "name": "", "strategy": "", "formula": "",
         "iterations": "40", "minutes": "60", "samples": "40", "held_out": "", "memory": "",
-        "seed": "", "judge": "", "warm": "yes",
+        "seed": "", "judge": "", "warm": "yes", "dataset": "",
     }  # fmt: skip
     lists = ("objectives", "off")
     choices = AnyTrait(Choices())
@@ -81,9 +82,22 @@ class NewStudyState(FormState):
         return next((one for one in there if one[0] == wanted), there[0] if there else None)
 
     @property
+    def dataset(self) -> tuple[str, str] | None:
+        """Name, what it holds; None where there is none, or nothing is trained."""
+        wanted, there = self.text("dataset"), self.choices.datasets
+        if not trains(self.usual):
+            return None
+        return next((one for one in there if one[0] == wanted), there[0] if there else None)
+
+    @property
     def model_choices(self) -> list[tuple[str, str]]:
         """Names, twice."""
         return [(one.name, one.name) for one in self.source.engine.writers]
+
+    @property
+    def dataset_choices(self) -> list[tuple[str, str]]:
+        """Names, twice."""
+        return [(name, name) for name, _words in self.choices.datasets]
 
     @property
     def suite_choices(self) -> list[tuple[str, str]]:
@@ -122,6 +136,8 @@ class NewStudyState(FormState):
             return "A model is needed first."
         if self.suite is None:
             return "A suite is needed first."
+        if trains(self.usual) and self.dataset is None:
+            return "A dataset to learn from is needed first: make one under Data."
         return "" if self.objectives else "Tick what counts."
 
     @property
@@ -148,6 +164,7 @@ class NewStudyState(FormState):
             said["memory"] = round(GB * memory)
         named |= said | ({"judge": self.text("judge")} if self.text("judge") else {})
         named |= {} if self.text("warm") else {"warm_start": False}
+        named |= {"dataset": self.dataset[0]} if self.dataset else {}
         engine = self.source.engine.url
         suite = self.suite[0] if self.suite else ""
         return [self.model.name, suite], named | ({"engine": engine} if engine else {})

@@ -22,9 +22,11 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What can be chosen. Suites are name, title, how many questions; the others have words."""
+    """What can be chosen. Suites are name, title, how many questions; datasets, of the forms that
+    a model is fine-tuned on, name and what they hold; the others have words."""
 
     spaces: tuple[Space, ...] = ()
+    datasets: tuple[tuple[str, str], ...] = ()
     suites: tuple[tuple[str, str, int], ...] = ()
     strategies: Mapping[str, Any] | None = None
     objectives: Mapping[str, Any] | None = None
@@ -32,14 +34,24 @@ class Choices:
 
 def choices() -> Choices:
     """All of it."""
-    from workbench import space, tasks, tune
+    from workbench import data, space, tasks, train, tune
 
     suites = sorted(
         (one.name, one.title, sum(task.count for task in one.tasks))
         for one in tasks.suites().values()
     )
-    offered = [one for one in space.spaces() if all(p.part != "training" for p in one.parameters)]
-    return Choices(tuple(offered), tuple(suites), tune.STRATEGIES, tune.OBJECTIVES)
+    learnt = [
+        (one.name, f"{one.form}, {one.examples:,} examples") for one in data.datasets()
+        if one.form in train.FORMS["finetune"]
+    ]  # fmt: skip
+    return Choices(
+        tuple(space.spaces()), tuple(learnt), tuple(suites), tune.STRATEGIES, tune.OBJECTIVES
+    )
+
+
+def trains(found: Space | None) -> bool:
+    """Whether each point of the space is a model to be trained."""
+    return found is not None and any(one.part == "training" for one in found.parameters)
 
 
 def facts_of(url: str, model: str) -> ModelFacts:
