@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from panels.tuning_records import HOSTILE, MODEL, NAME, write_studies, write_study
 
-from workbench import tune
+from workbench import data, tune
 from workbench.engines import stop_engine
+from workbench.examples import Example
 from workbench.panels import Tuning
 from workbench.panels._fragment import find_state
 from workbench.panels._html import render
@@ -161,6 +162,21 @@ async def test_the_form_is_checked_while_it_is_written(state: TuneState) -> None
     assert form.problems["choices:num_ctx"]
     with pytest.raises(KeyError):
         await form.write("low:temperatur", "1")
+
+
+async def test_a_space_of_trainings_asks_for_a_dataset(state: TuneState) -> None:
+    new = state.new
+    await new.write("space", "training")
+    assert "dataset to learn from is needed" in new.missing and not new.code
+    with data.writing("chats", "text", recipe={"kind": "test"}) as draft:
+        draft.add(Example("text", {"text": "One two three."}, {}), "train")
+    await new.look()
+    await new.write("space", "training")
+    assert not new.missing and new.dataset == ("chats", "text, 1 examples")
+    assert "dataset='chats'" in new.code and "space='training'" in new.code
+    assert "Learn from" in drawn(state, "tune_new")
+    await new.write("space", "quick")
+    assert "dataset" not in new.code
 
 
 async def test_goals_and_limits_are_checked(state: TuneState) -> None:

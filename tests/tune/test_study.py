@@ -165,6 +165,11 @@ def test_a_setting_that_crashes_the_engine_fails_and_the_study_goes_on(
     assert len(trials) - len(refused) <= 4
 
 
+def test_settings_that_change_nothing_are_refused(suite: str) -> None:
+    with pytest.raises(TuneError, match="which temperature, repeat_penalty cannot change"):
+        tune.create("one", "next_line", space=SAMPLING)
+
+
 def test_the_model_vanishes_in_the_middle_and_comes_back(suite: str, url: str) -> None:
     study = tune.create("gone", suite, space=SAMPLING, samples=12, held_out=12, iterations=5)
     folder = here().folder

@@ -53,32 +53,26 @@ def create(
     `iterations` trials (MAX_OPTIMIZATION_ITERATIONS, 100) or `minutes`
     (OPTIMIZATION_TIMEOUT_MINUTES, 60); points that are predicted to take more than `memory` bytes
     are not tried. With `warm_start` the best points of earlier studies of this model on this suite
-    are tried first.
-
-    Each point of a space with settings of a training is a model of its own: `model` fine-tuned on
-    `dataset` with the point's settings; `training` are those that are the same for all. Raises
-    TuneError, TaskError, EngineError; TrainingError, DataError for what cannot be trained.
+    are tried first. Each point of a space with settings of a training is `model` fine-tuned on
+    `dataset` with them; `training` are settings of all. Raises TuneError, TaskError, EngineError;
+    TrainingError, DataError.
     """
     goals = chosen_objectives(objectives)
     chosen_strategy(strategy, len(goals))
-    if iterations is None:
-        iterations = env_int("MAX_OPTIMIZATION_ITERATIONS", 100, minimum=1)
-    if minutes is None:
-        minutes = env_int("OPTIMIZATION_TIMEOUT_MINUTES", 60, minimum=1)
-    _check_limits(seed=seed, iterations=iterations, minutes=minutes, memory=memory)
+    limits = _limits(seed, iterations, minutes, memory)
     found = space if isinstance(space, Space) else find_space(space)
     training_kept, training_notes = kept_of(model, found, dataset, training or {}, engine)
     samples, held_out, notes = planned(suite, seed, samples, held_out)
     model, digest, found, cut = _looked_up(model, engine, found)
+    _check_changes(suite, found)
     first = _earlier(model, digest, suite, found) if warm_start else []
     notes += [f"{len(first)} good points of earlier studies are tried first."] if first else []
     return keep.begin(
         name=name.strip() or f"{model} · {suite}", model=model, digest=digest, suite=suite,
         space=found.to_json(), strategy=strategy, objectives=[goal.name for goal in goals],
         settings={
-            "seed": seed, "samples": samples, "held_out": held_out, "iterations": iterations,
-            "minutes": minutes, "memory_bytes": memory, "workers": 1, "warm_start": warm_start,
-            "engine": engine, "judge": judge, "first": first, **training_kept,
+            **limits, **training_kept, "samples": samples, "held_out": held_out, "workers": 1,
+            "warm_start": warm_start, "engine": engine, "judge": judge, "first": first,
         },
         result={"notes": [*notes, *training_notes, *cut]},
     )  # fmt: skip
@@ -257,6 +251,31 @@ def _earlier(model: str, digest: str, suite: str, space: Space) -> list[Point]:
                 if key_of(point) != key_of(space.default()):
                     found.setdefault(key_of(point), point)
     return list(found.values())[:_EARLIER]
+
+
+def _limits(
+    seed: int, iterations: int | None, minutes: float | None, memory: int | None
+) -> dict[str, Any]:
+    """Seed and limits as a study keeps them, from the environment where nothing was said."""
+    if iterations is None:
+        iterations = env_int("MAX_OPTIMIZATION_ITERATIONS", 100, minimum=1)
+    if minutes is None:
+        minutes = env_int("OPTIMIZATION_TIMEOUT_MINUTES", 60, minimum=1)
+    _check_limits(seed=seed, iterations=iterations, minutes=minutes, memory=memory)
+    return {"seed": seed, "iterations": iterations, "minutes": minutes, "memory_bytes": memory}
+
+
+def _check_changes(suite: str, space: Space) -> None:
+    """Raise TuneError where no setting of the space can change what an answer is worth or costs."""
+    from workbench.tasks import find_any
+
+    likely = all(task.mode in ("choice", "perplexity") for task in find_any(suite).tasks)
+    if likely and all(one.part == "sampling" for one in space.parameters):
+        raise TuneError(
+            f"All questions of {suite} are scored by how likely the model finds an answer, which "
+            f"{', '.join(space.names)} cannot change. Search the space speed, or take a suite "
+            "whose answers are written."
+        )
 
 
 def _check_limits(**limits: Any) -> None:

@@ -246,8 +246,8 @@ class NewStudyState(FormState):
         await self.look()
 
     async def look(self) -> None:
-        """What can be chosen, once; then the form as it is."""
-        if not self.known:
+        """What can be chosen, once (a dataset may be made meanwhile); then the form as it is."""
+        if not self.known or (trains(self.usual) and not self.choices.datasets):
             found = await self.do(choices)
             if found is None:
                 return  # the problem says why

@@ -1,0 +1,75 @@
+"""One study, two homes that share a PostgreSQL: as two machines do."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from bench_servers import engine_with
+from store.conftest import postgres, postgres_server  # noqa: F401 (fixtures)
+from tiny import write_tiny_llama
+from tuned import begun, write_suite
+
+from workbench import jobs, store, tune
+from workbench.errors import TuneError
+from workbench.space import Parameter, Space, key_of
+
+PATIENCE = 300.0
+SPACE = Space("mine", "Mine", "", (
+    Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.1, default=0.5),
+    Parameter("top_k", "sampling", "choice", choices=(10, 20, 40), default=40),
+))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("tune-machines")
+    model = write_tiny_llama(folder / "one.gguf", endless=True)
+    with engine_with(folder / "home", {"one": model}) as url:
+        yield url
+
+
+@pytest.fixture
+def homes(
+    postgres: str,  # noqa: F811
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """Two; their supervisors end with the test."""
+    found = str(tmp_path / "here"), str(tmp_path / "there")
+    yield found
+    for home in found:
+        monkeypatch.setenv("WORKBENCH_HOME", home)
+        if pid := jobs.supervisor_pid():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    store.engine().dispose()
+
+
+def test_a_second_machine_joins(
+    homes: tuple[str, str], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", url)
+    monkeypatch.setenv("WORKBENCH_HOME", homes[0])
+    study = begun(write_suite(tmp_path), space=SPACE, iterations=24, samples=20, held_out=20)
+    with pytest.raises(TuneError, match="Start it"):
+        tune.join(study)
+    mine = tune.start(study)
+    monkeypatch.setenv("WORKBENCH_HOME", homes[1])
+    theirs = tune.join(study.id)
+    assert [one.id for one in jobs.jobs()] == [theirs.id], "jobs are their home's"
+    assert jobs.wait(theirs.id, PATIENCE).state == "done", jobs.log_text(theirs.id)
+    monkeypatch.setenv("WORKBENCH_HOME", homes[0])
+    assert jobs.wait(mine.id, PATIENCE).state == "done", jobs.log_text(mine.id)
+    study = tune.find(study.id)
+    assert study.state == "done" and set(study.jobs) == {mine.id, theirs.id}
+    trials = [one for one in tune.trials(study) if one.state in ("done", "pruned")]
+    assert 24 <= len(trials) <= 25
+    assert len({key_of(one.point) for one in trials}) >= len(trials) - 1, "none was tried twice"
+    from workbench.search import recorded
+
+    workers = {one.user_attrs["worker"].partition("/")[0] for one in recorded(study.id)}
+    assert workers == {mine.id, theirs.id}
