@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "workbench"
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts[-2:-1])
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 
 def documented_tree() -> set[str]:

@@ -112,6 +112,18 @@ class TrialFailed(TuneError):
     """An engine could not work under the settings of one trial; the next trial may well."""
 
 
+class VectorError(WorkbenchError):
+    """Texts cannot be searched by meaning, or made searchable, in this way."""
+
+
+class ReleaseError(WorkbenchError):
+    """A release cannot be made, read, found or taken into use."""
+
+
+class StorageError(WorkbenchError):
+    """Something cannot be put into the trash, brought back from it, or found in it."""
+
+
 class EngineError(WorkbenchError):
     """An engine answered with an error. `status` is the HTTP status, None without one."""
 

@@ -25,20 +25,37 @@ from workbench.store._tables import (
     StoredVote,
 )
 from workbench.store._tuning import StoredTuningAnswer
+from workbench.store._vectors import StoredCollection, StoredGeneration, StoredText, StoredVector
+from workbench.store._versions import (
+    StoredAlias,
+    StoredProtection,
+    StoredRelease,
+    StoredSwitch,
+    StoredUpdate,
+)
 
 __all__ = [
     "SCHEMA",
     "Base",
+    "StoredAlias",
     "StoredAnswer",
     "StoredCalibration",
+    "StoredCollection",
     "StoredDataset",
     "StoredEstimate",
+    "StoredGeneration",
     "StoredJob",
     "StoredProgress",
+    "StoredProtection",
+    "StoredRelease",
     "StoredRun",
     "StoredStudy",
+    "StoredSwitch",
+    "StoredText",
     "StoredTraining",
     "StoredTuningAnswer",
+    "StoredUpdate",
+    "StoredVector",
     "StoredVote",
     "clean",
     "engine",

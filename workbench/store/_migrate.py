@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from workbench.errors import StoreError
 
-SCHEMA = "0007"  # the newest migration
+SCHEMA = "0008"  # the newest migration
 VERSION_TABLE = "workbench_schema"
 _ADVISORY_KEY = 0x776F726B  # any number that is ours
 _LOCK_SECONDS = 60.0
