@@ -45,6 +45,18 @@ class Puller:
             else:
                 await self._from_registry(registry, name, raw, emit)
 
+    async def fetch(
+        self, name: ModelName, layer: Layer, emit: Emit, *, insecure: bool = False
+    ) -> None:
+        """Have this one blob here, whole and right, from the repository of `name`: by its digest,
+        whatever the tag means by now. Raises InvalidRequest or EngineError."""
+        hub = _hub.is_hub(name)
+        base, token = (_hub.endpoint(), _hub.token()) if hub else (registry_url(name, insecure), "")
+        async with Registry(base, self._limits, insecure=insecure, token=token) as registry:
+            url = registry.blob_url(f"{name.namespace}/{name.model}", layer.digest)
+            with self._library.hold([layer.digest]):
+                await self._blob(registry, url, layer, emit)
+
     async def _from_registry(
         self, registry: Registry, name: ModelName, raw: bytes, emit: Emit
     ) -> None:

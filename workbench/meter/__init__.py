@@ -9,6 +9,7 @@ All of it sees an engine from outside, over its protocol, and on this machine it
 
 from __future__ import annotations
 
+from workbench.meter._asking import processes
 from workbench.meter._canary import Canary, Check, Usable, probe
 from workbench.meter._load import Figure
 from workbench.meter._setting import (
@@ -39,5 +40,6 @@ __all__ = [
     "memory",
     "noise",
     "probe",
+    "processes",
     "setting",
 ]
