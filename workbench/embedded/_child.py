@@ -80,6 +80,7 @@ def parameters(settings: dict[str, Any]) -> Any:
         params.chat_template = settings["chat_template"]
     if settings["embedding"]:
         params.embedding = True
+        params.kv_unified = True  # else texts of unequal lengths are pooled over their last part
     if settings["adapters"]:
         params.lora_adapters = [
             llama.CommonAdapterLoraInfo(path, 1.0) for path in settings["adapters"]
