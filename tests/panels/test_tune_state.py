@@ -101,6 +101,8 @@ def test_points_stand_on_a_plane_with_their_front() -> None:
     assert best_of(given, False, True) == [2, 0, 1]
     assert best_of({1: (1.0, 1.0), 2: (1.0, 1.0)}, True, True) == [1], "equal ones are one"
     assert plane(points, "memory", "quality") is None
+    level = plane([tried(0, 0.29, 2.0), tried(1, 0.29, 3.0)], "latency", "quality")
+    assert level is not None and len({f"{100 * at:.1f}" for _, at in level.up}) == len(level.up) > 1
     assert plane(points[:1], "latency", "quality") is not None, "one point has a picture"
 
 

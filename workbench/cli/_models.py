@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.cli._models_build import build
 from workbench.cli._options import engine_option, open_engine
 from workbench.cli._output import age_text, emit, facts, json_option, neutralise, size_text, table
 from workbench.cli._progress import Steps
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List, show, pull, create, copy and remove models."""
+    """List, show, pull, create, build, copy and remove models."""
+
+
+models.add_command(build)
 
 
 @models.command("list")

@@ -13,7 +13,13 @@ from workbench.protocol._durations import parse_duration, parse_keep_alive
 from workbench.protocol._goparse import Template, parse_template
 from workbench.protocol._gotemplate import is_go_template, render_template
 from workbench.protocol._manifest import MANIFEST_TYPE, Layer, Manifest
-from workbench.protocol._modelfile import Modelfile, parse_modelfile
+from workbench.protocol._modelfile import (
+    KEYWORDS,
+    Instruction,
+    Modelfile,
+    parse_modelfile,
+    read_instructions,
+)
 from workbench.protocol._names import ModelName
 from workbench.protocol._options import (
     DEPRECATED_OPTIONS,
@@ -26,9 +32,11 @@ from workbench.protocol._options import (
 __all__ = [
     "CREATE_FIELDS",
     "DEPRECATED_OPTIONS",
+    "KEYWORDS",
     "MANIFEST_TYPE",
     "OPTIONS",
     "CreateRequest",
+    "Instruction",
     "Layer",
     "Manifest",
     "ModelName",
@@ -45,5 +53,6 @@ __all__ = [
     "parse_keep_alive",
     "parse_modelfile",
     "parse_template",
+    "read_instructions",
     "render_template",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import codecs
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from workbench.types import Message
 _ROLES = ("system", "user", "assistant")
 _SINGLE = ("template", "system", "requires", "renderer", "parser", "draft")
 _REPEATED = {"from": "from_", "adapter": "adapters", "license": "license"}
-_KEYWORDS = (*_REPEATED, *_SINGLE, "parameter", "message")
+KEYWORDS = (*_REPEATED, *_SINGLE, "parameter", "message")
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
          (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
 _log = logging.getLogger(__name__)
@@ -66,13 +66,36 @@ class Modelfile:
         return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction as it stands: `label` is a PARAMETER's name or a MESSAGE's role, else ""."""
+
+    keyword: str  # in small letters
+    label: str
+    value: str
+    line: int  # where it begins, from 1
+    end: int  # the last line of its value
+
+
 def parse_modelfile(text: str | bytes) -> Modelfile:
     """Read a Modelfile; bytes may begin with a byte order mark (UTF-8 or UTF-16).
 
     Raises ModelfileError, which knows the line.
     """
-    lines = _decode(text).split("\n")
     fields: dict[str, Any] = {"parameters": {}, "messages": ()}
+    for one in read_instructions(text):
+        _apply(fields, one.keyword, one.label, one.value, one.line)
+    if not fields.get("from_"):
+        raise ModelfileError("no FROM line")
+    return Modelfile(**fields)
+
+
+def read_instructions(text: str | bytes) -> Iterator[Instruction]:
+    """The instructions in their order, with their lines; what they say is not looked at.
+
+    Raises ModelfileError at the first that cannot be read.
+    """
+    lines = _decode(text).split("\n")
     number = 0
     while number < len(lines):
         line = lines[number].lstrip()  # a quoted value keeps the blanks at its line's end
@@ -85,10 +108,7 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
         if keyword in {"parameter", "message"}:
             label, rest = _label(keyword, rest, start)
         value, number = _value(lines, number, rest, f"{keyword} {label}".strip().upper())
-        _apply(fields, keyword, label, value, start)
-    if not fields.get("from_"):
-        raise ModelfileError("no FROM line")
-    return Modelfile(**fields)
+        yield Instruction(keyword, label, value, start, number)
 
 
 def _decode(source: str | bytes) -> str:
@@ -109,8 +129,8 @@ def _decode(source: str | bytes) -> str:
 
 def _keyword(line: str, number: int) -> tuple[str, str]:
     word, rest = _cut(line)
-    if word.lower() not in _KEYWORDS:
-        known = ", ".join(f'"{name}"' for name in _KEYWORDS)
+    if word.lower() not in KEYWORDS:
+        known = ", ".join(f'"{name}"' for name in KEYWORDS)
         raise ModelfileError(f"command must be one of {known}", number)
     return word.lower(), rest
 

@@ -112,7 +112,8 @@ def _point(trial: Any, across: str, up: str) -> tuple[float, float, float, float
 def _near(ends: Sequence[float], points: Mapping[int, Any]) -> list[float]:
     """Ends of intervals as far as they do not press the points together."""
     heights = [y for _, y, *_ in points.values()]
-    reach = max(max(heights) - min(heights), 1e-9) * 0.5
+    # points of one height still stand on a scale whose marks differ
+    reach = max(max(heights) - min(heights), 0.1 * max(map(abs, heights)), 1e-9) * 0.5
     return [min(max(end, min(heights) - reach), max(heights) + reach) for end in ends]
 
 
