@@ -12,6 +12,7 @@ An empty variable counts as unset.
     WORKBENCH_MAX_JOBS       jobs that run at once (1)
     WORKBENCH_EXECUTOR       where fine-tuning learns: "local" (default), "ray://host:port", "ray"
     WORKBENCH_WORKERS        processes of Ray that learn together (default: a graphics card each)
+    WORKBENCH_TRASH_DAYS     how long what was pruned can be brought back (30; 0: until emptied)
     WORKBENCH_SANDBOX        "auto" (default), "bubblewrap", "landlock" or "limits"
     WORKBENCH_CANCEL_SECONDS how long a cancelled job may take to end by itself (5)
     OLLAMA_BASE_URL, OLLAMA_API_URL, OLLAMA_HOST   the engine's address; the first one set wins

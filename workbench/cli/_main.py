@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("_doctor:doctor", "Check this installation and say what to do."),
     "hardware": ("_hardware:hardware", "Show what this machine is."),
     "engine": ("_engine:engine", "Serve, start, stop and look at the embedded engine."),
-    "models": ("_models:models", "List, show, pull, create, copy and remove models."),
+    "models": ("_models:models", "List, show, pull, create, build, copy and remove models."),
     "catalogue": ("_catalogue:catalogue", "Search, price, recommend and compare models."),
     "bench": ("_bench:bench", "Measure models on suites, compare them, and say how sure it is."),
     "data": (
@@ -36,6 +36,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tune": (
         "_tune:tune",
         "Search better settings of a model, and confirm them on questions it never saw.",
+    ),
+    "versions": (
+        "_versions:versions",
+        "Make releases of models, take them into use, compare them, have them elsewhere.",
+    ),
+    "storage": (
+        "_storage:storage",
+        "See what takes the disk, prune it into a trash, bring it back from there.",
     ),
     "generate": ("_generate:generate", "Complete a prompt."),
     "chat": ("_chat:chat", "Talk with a model."),

@@ -30,7 +30,7 @@ from workbench.embedded._measure import Watch
 from workbench.embedded._memory import available_bytes, needed_bytes, refuse
 from workbench.embedded._runner import Runner, Settings
 from workbench.errors import EngineBusy
-from workbench.library import Installed
+from workbench.library import Installed, note_load
 
 _log = logging.getLogger(__name__)
 
@@ -201,6 +201,7 @@ class Scheduler:
     def _release(self, loaded: Loaded) -> None:
         loaded.users -= 1
         loaded.last_used = time.time()
+        note_load(loaded.model.model_path.parents[1], loaded.model.digest)
         self._freed.set()
         if loaded.users:
             return

@@ -2,8 +2,8 @@
 
 Reading takes no lock: manifests and blobs appear and vanish whole. Writing takes one lock per
 library, across threads and processes, for the short moment in which a manifest changes and
-blobs that nothing refers to any more are removed. Blobs that unfinished work needs are held.
-Never point it at the folder of a live Ollama.
+blobs that nothing refers to any more are removed. Blobs that unfinished work needs are held, and
+those of models in the trash are kept. Never point it at the folder of a live Ollama.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import json
 import logging
 import os
 import re
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +25,8 @@ from workbench.errors import EngineError, InvalidRequest, ModelNotFound, Workben
 from workbench.gguf import Header, read_header
 from workbench.library._blobs import Blobs, publish
 from workbench.library._describe import capabilities_of, details_of
+from workbench.library._trash import Trash, trashed_manifests
+from workbench.library._uses import Holds
 from workbench.protocol import Layer, Manifest, ModelName, digest_of, parse_digest
 from workbench.types import Message
 
@@ -58,18 +58,18 @@ class Installed:
 
 
 class Library:
-    """All installed models under one root."""
+    """All installed models under one root. A kill while the trash was filled is made good here."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
         self._manifests = root / "manifests"
         self._lock = FileLock(root / ".lock")
-        self._held: Counter[str] = Counter()
-        self._held_lock = threading.Lock()
+        self._holds = Holds(root, self._lock)
         self._headers: dict[str, Header] = {}
         self._loaded: dict[Path, tuple[tuple[int, int], Installed]] = {}
         self._reported: set[tuple[Path, str]] = set()
+        self.trash().recover()
 
     def blob(self, digest: str) -> Path:
         """The path of the blob. Raises InvalidRequest for what is no digest."""
@@ -78,7 +78,7 @@ class Library:
     def installed(self) -> list[Installed]:
         """Newest first. What is damaged is left out, with one line in the log."""
         models = []
-        for name, path in self._names():
+        for name, path in self.names():
             try:
                 models.append(self._load(name, path))
             except (OSError, WorkbenchError) as error:
@@ -117,7 +117,7 @@ class Library:
                     file.flush()
                     os.fsync(file.fileno())
                 publish(folder / "manifest", path)
-            self._prune(old)
+            self._prune(_digests(old))
 
     def copy(self, source: str, destination: str) -> None:
         """A second name for a model. Raises as the protocol's copy does."""
@@ -150,25 +150,23 @@ class Library:
             for folder in list(path.parents)[:3]:
                 with suppress(OSError):  # not empty: it holds other models
                     folder.rmdir()
-            self._prune(raw)
+            self._prune(_digests(raw))
 
-    @contextmanager
-    def hold(self, digests: Iterable[str]) -> Iterator[Callable[[str], None]]:
+    def hold(self, digests: Iterable[str]) -> AbstractContextManager[Callable[[str], None]]:
         """Keep these blobs from being removed while work needs them; yields a way to add more."""
-        held: list[str] = []
+        return self._holds.hold(digests)
 
-        def keep(digest: str) -> None:
-            with self._held_lock:
-                held.append(digest)
-                self._held[digest] += 1
+    def held(self) -> set[str]:
+        """Blobs that work of any process needs which is not done."""
+        return self._holds.held()
 
-        for digest in digests:
-            keep(digest)
-        try:
-            yield keep
-        finally:
-            with self._held_lock:
-                self._held.subtract(held)
+    def trash(self, home: Path | None = None) -> Trash:
+        """The trash of this folder and, where it is given, of a home."""
+        return Trash(self.root, self._lock, self._prune, home)
+
+    def trashed(self) -> set[str]:
+        """Blobs that models in the trash name: nobody else may, and yet they are kept."""
+        return {one for path in trashed_manifests(self.root) for one in _digests(path.read_bytes())}
 
     def sweep(self) -> None:
         """Remove what killed work left an hour ago or longer; what can resume stays."""
@@ -180,7 +178,8 @@ class Library:
             self._headers[digest] = read_header(self.blob(digest))
         return self._headers[digest]
 
-    def _names(self) -> Iterator[tuple[ModelName, Path]]:
+    def names(self) -> Iterator[tuple[ModelName, Path]]:
+        """All models and their manifests, damaged ones too."""
         for path in self._manifests.glob("*/*/*/*"):
             host, namespace, model, tag = path.relative_to(self._manifests).parts
             with suppress(InvalidRequest):  # a file of someone else's
@@ -191,22 +190,21 @@ class Library:
         path = self._manifests / name.path()
         if path.is_file():
             return name, path
-        same = ((other, at) for other, at in self._names() if other.key() == name.key())
+        same = ((other, at) for other, at in self.names() if other.key() == name.key())
         return next(same, (name, path))
 
-    def _prune(self, raw: bytes) -> None:
-        """Remove the blobs that the old manifest `raw` names and no manifest does now.
+    def _prune(self, digests: Iterable[str]) -> None:
+        """Remove those of these blobs that no manifest names, also none in the trash, and no work.
 
         Digests are taken from the bytes, so that a damaged manifest still keeps its blobs.
         """
-        orphans = _digests(raw)
-        for _, path in self._names():
-            if orphans:
-                orphans -= _digests(path.read_bytes())
-        with self._held_lock:
+        with self._lock:
+            orphans = set(digests) - self.held() if digests else set()
+            for path in (*(path for _, path in self.names()), *trashed_manifests(self.root)):
+                if orphans:
+                    orphans -= _digests(path.read_bytes())
             for digest in orphans:
-                if not self._held[digest]:
-                    self.blob(digest).unlink(missing_ok=True)
+                self.blob(digest).unlink(missing_ok=True)
 
     def _load(self, name: ModelName, path: Path) -> Installed:
         status = path.stat()
