@@ -124,11 +124,11 @@ def test_rooms_stay_small() -> None:
         room: sum(code_lines(path) for path in (PACKAGE / room).rglob("*.py")) for room in ROOMS
     }
     # the command line and the panels have small files per room and grow with their number
-    budget = {"embedded": 2700, "cli": 3850, "panels": 4750}
+    budget = {"embedded": 2700, "cli": 4650, "panels": 6800}
     over = {room: count for room, count in lines.items() if count > budget.get(room, 1500)}
     assert not over
     # what stands, with little air: the next issue has to argue for what it adds
-    assert sum(lines.values()) <= 52_500
+    assert sum(lines.values()) <= 64_500
 
 
 def requirements(lines: list[str]) -> dict[str, str]:
