@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 from tiny import write_tiny_llama
+
+if TYPE_CHECKING:
+    from library.registry_server import RegistryServer
 
 # threads that wait sleep, where PyTorch is not loaded yet: beside other work they are far quicker
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -58,3 +61,20 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as an embedding model (mean pooling, 64 features)."""
     return write_tiny_llama(tmp_path_factory.mktemp("models") / "embed.gguf", embedding=True)
+
+
+@pytest.fixture
+def registry() -> RegistryServer:
+    """A registry of models, to be filled."""
+    from library.registry_server import RegistryServer
+
+    return RegistryServer()
+
+
+@pytest.fixture
+def host(registry: RegistryServer) -> Iterator[str]:
+    """The address at which it is served."""
+    from library.library_tools import serving
+
+    with serving(registry.app) as url:
+        yield url.removeprefix("http://")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from library.library_tools import serving
 from library.registry_server import RegistryServer
 
 from workbench import jobs
@@ -18,17 +17,6 @@ from workbench.jobs import JobContext, Report
 
 TARGET = "workbench.catalogue:install"
 PADDING = 12_000_000  # bytes, so that there is something left to cut
-
-
-@pytest.fixture
-def registry() -> RegistryServer:
-    return RegistryServer()
-
-
-@pytest.fixture
-def host(registry: RegistryServer) -> Iterator[str]:
-    with serving(registry.app) as url:
-        yield url.removeprefix("http://")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import own_engine
+from live import in_use, own_engine
 
 from workbench.engines import Engine
 
@@ -29,9 +29,5 @@ def engine(
     live_engine: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """The engine in use; what a test makes goes away after it."""
-    monkeypatch.setenv("OLLAMA_BASE_URL", live_engine)
-    with Engine(live_engine, kind="embedded") as connected:
+    with in_use(live_engine, monkeypatch, {"tiny:v1", "embed:latest"}) as connected:
         yield connected
-        for model in connected.models():
-            if model.name not in {"tiny:v1", "embed:latest"}:
-                connected.delete(model.name)

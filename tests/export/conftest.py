@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from export.hf_tiny import write_lora, write_model
-from live import own_engine
+from live import in_use, own_engine
 
 from workbench.engines import Engine
 
@@ -25,11 +25,8 @@ def engine(
     live_engine: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """The engine in use; its models go away after each test."""
-    monkeypatch.setenv("OLLAMA_BASE_URL", live_engine)
-    with Engine(live_engine, kind="embedded") as connected:
+    with in_use(live_engine, monkeypatch, ()) as connected:
         yield connected
-        for model in connected.models():
-            connected.delete(model.name)
 
 
 @pytest.fixture(scope="session")

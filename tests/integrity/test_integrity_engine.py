@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from integrity_tools import flip
-from library.library_tools import serving
 from library.registry_server import RegistryServer
 from live import own_engine
 from tiny import write_tiny_llama
@@ -38,17 +37,6 @@ def engine(
         yield connected
         for model in connected.models():
             connected.delete(model.name)
-
-
-@pytest.fixture
-def registry() -> RegistryServer:
-    return RegistryServer()
-
-
-@pytest.fixture
-def host(registry: RegistryServer) -> Iterator[str]:
-    with serving(registry.app) as url:
-        yield url.removeprefix("http://")
 
 
 def digest(engine: Engine, name: str) -> str:

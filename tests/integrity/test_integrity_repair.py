@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from integrity_tools import flip, install, manifest_of, only
-from library.library_tools import serving
 from library.registry_server import RegistryServer
 
 from workbench import settings
@@ -18,17 +16,6 @@ from workbench.protocol import digest_of
 from workbench.types import Progress
 
 Files = dict[str, dict[str, Path]]
-
-
-@pytest.fixture
-def registry() -> RegistryServer:
-    return RegistryServer()
-
-
-@pytest.fixture
-def host(registry: RegistryServer) -> Iterator[str]:
-    with serving(registry.app) as url:
-        yield url.removeprefix("http://")
 
 
 def training_with(content: bytes, name: str = "Q8_0") -> Path:

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A model of several parts: 800 kB and more in parts of 200 kB."""
     path = tmp_path_factory.mktemp("weights") / "m.gguf"
     return write_tiny_llama(path, layers=3, width=96).read_bytes()
-
-
-@pytest.fixture
-def registry() -> RegistryServer:
-    return RegistryServer()
-
-
-@pytest.fixture
-def host(registry: RegistryServer) -> Iterator[str]:
-    with serving(registry.app) as url:
-        yield url.removeprefix("http://")
 
 
 @pytest.fixture

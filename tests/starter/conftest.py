@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import own_engine
+from live import in_use, own_engine
 
 from workbench.engines import Engine
 from workbench.starter._corpus import standard_library
@@ -28,8 +28,7 @@ def engine(
     live_engine: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """The engine in use, for this process and for the jobs that it submits."""
-    monkeypatch.setenv("OLLAMA_BASE_URL", live_engine)
-    with Engine(live_engine, kind="embedded") as connected:
+    with in_use(live_engine, monkeypatch) as connected:
         yield connected
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import own_engine
+from live import in_use, own_engine
 from tiny import write_tiny_llama
 
 from workbench.engines import Engine
@@ -34,8 +34,7 @@ def engine(
     live_engine: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """The engine in use."""
-    monkeypatch.setenv("OLLAMA_BASE_URL", live_engine)
-    with Engine(live_engine, kind="embedded") as connected:
+    with in_use(live_engine, monkeypatch) as connected:
         yield connected
 
 
