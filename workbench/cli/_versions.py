@@ -12,6 +12,7 @@ import click
 from workbench.cli import _output as out
 from workbench.cli._options import engine_option, open_engine
 from workbench.cli._versions_show import diff, history, list_releases, show, show_steps
+from workbench.cli._versions_update import COMMANDS
 
 if TYPE_CHECKING:
     from workbench.engines import Engine
@@ -26,7 +27,7 @@ def versions() -> None:
     """Make releases of models, take them into use, compare them, have them elsewhere."""
 
 
-for _command in (list_releases, show, diff, history):
+for _command in (list_releases, show, diff, history, *COMMANDS):
     versions.add_command(_command)
 
 
@@ -57,6 +58,7 @@ def release(
     VERSION is the next one where none is given.
     """
     from workbench import releases as room
+    from workbench.versions import use as take
 
     plain = {"primary": primary, "fallback": fallback, "embedding": embedding}
     named = {role: model for role, model in plain.items() if model} | dict(map(_role, roles))
@@ -67,9 +69,11 @@ def release(
         raise click.UsageError("Say which models: --primary MODEL.")
     with open_engine(url) as engine:
         members = room.describe(engine, named, pulled=pulled)
-    made = room.make(
-        version, members, purpose=purpose, reason=reason, notes=notes, switch=not no_use
-    )
+        made = room.make(
+            version, members, purpose=purpose, reason=reason, notes=notes, switch=False
+        )
+        if not no_use:
+            take(made.version, reason or purpose or "It was made.", engine=engine)
     if as_json:
         out.emit(room.to_document(made))
         return
@@ -85,14 +89,15 @@ def release(
 @click.option("--why", default="", help="Is kept with the switch.")
 @out.json_option
 def use(version: str, why: str, as_json: bool) -> None:
-    """Take a release into use; "previous" is the one before. Models are left as they are."""
+    """Take a release into use, with its vectors; "previous" is the one before."""
     from workbench import releases as room
+    from workbench.versions import use as take
 
-    moved = room.switch(room.find(version).version, why or "It was asked for.")
+    taken = take(version, why)
     if as_json:
-        out.emit(moved)
+        out.emit(room.switches()[0])
         return
-    click.echo(out.neutralise(f"{moved.version} is in use."))
+    click.echo(out.neutralise(f"{taken.version} is in use."))
 
 
 versions.add_command(use, "switch")  # as the room calls it

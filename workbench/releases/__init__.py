@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from workbench.releases._ancestry import Ancestry, Descent, Version, ancestry
 from workbench.releases._changelog import changelog
+from workbench.releases._check import role as check_role
+from workbench.releases._check import version as check_version
 from workbench.releases._compare import Comparison, compare
 from workbench.releases._describe import describe
 from workbench.releases._diff import Change, Diff, Row, diff
@@ -62,6 +64,8 @@ __all__ = [
     "aliases",
     "ancestry",
     "changelog",
+    "check_role",
+    "check_version",
     "compare",
     "content_digest",
     "current",
