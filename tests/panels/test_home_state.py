@@ -12,6 +12,7 @@ from workbench import jobs
 from workbench.doctor import Check
 from workbench.engines import engine_status
 from workbench.errors import InvalidRequest
+from workbench.panels._html import render
 from workbench.panels.states import EngineState, HomeState, JobsState, PlaygroundState
 from workbench.types import Model
 
@@ -92,13 +93,42 @@ async def test_a_loaded_model_is_seen_and_unloaded(home: HomeState) -> None:
 
 def test_repairs_are_offered_only_for_faults_that_we_can_mend() -> None:
     state = HomeState()
-    broken = Check("engine", False, "It is off.", "Start it.", "workbench engine start")
-    assert state.repair_of(broken) == "workbench engine start"
+    broken = Check("engine", False, "It is off.", "Start it.", action="start engine", safe=True)
+    note = Check("embedding model", None, "None.", "Make one.", action="build embedding model")
+    assert [state.repair_of(one) for one in (broken, note)] == [broken.action, note.action]
     for check in (
-        Check("engine", True, "It runs.", None, "workbench engine start"),
-        Check("home", False, "Open to others.", "Close it.", "chmod 700 /"),
+        Check("engine", True, "It runs.", action="start engine", safe=True),
+        Check("settings", False, "Misspelt.", "Mend it.", "unset WORKBENCH_HOM"),
+        Check("release", False, "Gone.", "Bring it.", action="sync release", about="v1"),
     ):
         assert state.repair_of(check) == ""
+    state.checks = (broken, note, Check("home", True, "Fine."))
+    drawn = render("checks", state=state)
+    assert drawn.count('data-action="repair"') == 2 and 'data-deed="start engine"' in drawn
+    assert "1 to look at" in drawn and "1 in order" in drawn
+
+
+async def test_a_fault_is_mended_once_and_looked_at_again(home: HomeState, at_home: Path) -> None:
+    await home.refresh()
+    at_home.chmod(0o755)
+    await home.run_checks()
+    (fault,) = (check for check in home.checks if check.name == "home")
+    await home.repair("home", "stop engine", fault.about)
+    assert at_home.stat().st_mode & 0o777 == 0o755, "that was not offered"
+    await home.repair(fault.name, fault.action, fault.about)
+    assert home.fixed.done and at_home.stat().st_mode & 0o777 == 0o700
+    assert next(check for check in home.checks if check.name == "home").ok
+    assert home.fixing is None and home.fixed.words in render("checks", state=home)
+
+
+async def test_the_engine_is_started_by_its_finding(home: HomeState) -> None:
+    await home.refresh()
+    await home.engine.stop()
+    await home.run_checks()
+    found = next(check for check in home.checks if check.action == "start engine")
+    await home.repair(found.name, found.action, found.about)
+    assert home.fixed.done and home.engine.engine is not None
+    assert [model.name for model in home.engine.models] == ["tiny:latest"]
 
 
 async def test_a_job_is_followed_from_start_to_resume(quiet_jobs: None) -> None:

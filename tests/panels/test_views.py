@@ -147,7 +147,7 @@ def test_unknown_keywords_fail_with_advice() -> None:
         Home(color="red")
     with pytest.raises(TypeError, match="Did you mean 'show'"):
         Shell(shwo="home")
-    with pytest.raises(ValueError, match="home, models, bench, data, train, tune, playground"):
+    with pytest.raises(ValueError, match="home, models, bench, data, train, tune, versions, play"):
         Shell(show="nothing")
 
 

@@ -20,6 +20,7 @@ if typing.TYPE_CHECKING:
     from workbench.panels._shell import Shell
     from workbench.panels._train_panel import Training
     from workbench.panels._tune_panel import Tuning
+    from workbench.panels._versions_panel import Versions
     from workbench.panels._voila import voila_command
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Shell",
     "Training",
     "Tuning",
+    "Versions",
     "voila_command",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "Shell": "_shell",
     "Training": "_train_panel",
     "Tuning": "_tune_panel",
+    "Versions": "_versions_panel",
     "voila_command": "_voila",
 }
 

@@ -18,7 +18,7 @@ class Home(Panel):
         (
             ("models", f"{_ENGINE} engine.models engine.deleting jobs.jobs opener"),
             ("jobs", "jobs.jobs jobs.curves jobs.opened jobs.log"),
-            ("checks", "checks checking"),
+            ("checks", "checks checking fixing fixed"),
         ),
         (("engine", _ENGINE), ("machine", "machine disk_free")),
     )

@@ -22,6 +22,7 @@ from workbench.panels._models_panel import Models
 from workbench.panels._playground import Playground
 from workbench.panels._train_panel import Training
 from workbench.panels._tune_panel import Tuning
+from workbench.panels._versions_panel import Versions
 
 
 class Shell(ipywidgets.VBox):  # type: ignore[misc]
@@ -31,7 +32,7 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, *, show: str = "home", **unknown: Any) -> None:
         states.reject_unknown("Shell", unknown, ("show",))
-        kinds = (Home, Models, Benchmarks, Data, Training, Tuning, Playground)
+        kinds = (Home, Models, Benchmarks, Data, Training, Tuning, Versions, Playground)
         tabs = tuple((panel.name, panel.title) for panel in kinds)
         if show not in dict(tabs):
             raise ValueError(f"There is no panel {show!r}. Show one of: {', '.join(dict(tabs))}.")
@@ -49,9 +50,12 @@ class Shell(ipywidgets.VBox):  # type: ignore[misc]
         tune = states.TuneState(engine=engine, jobs=jobs, opener=self.play, leader=self.lead,
                                 measurer=self.look_at)  # fmt: skip
         self.tune = Tuning(tune, shown=False)
+        versions = states.VersionsState(engine=engine, jobs=jobs, opener=self.play,
+                                        leader=self.lead, measurer=self.look_at)  # fmt: skip
+        self.versions = Versions(versions, shown=False)
         self.playground = Playground(states.PlaygroundState(engine=engine, jobs=jobs), shown=False)
         panels = (self.home, self.models, self.bench, self.data, self.train, self.tune,
-                  self.playground)  # fmt: skip
+                  self.versions, self.playground)  # fmt: skip
         self.panels = {panel.name: panel for panel in panels}
         self.state = states.ShellState(engine=engine, tabs=tabs, shown=show)
         watch = "shown engine.engine engine.loaded engine.starting"

@@ -15,6 +15,7 @@ from workbench.panels.states._shell import ShellState
 from workbench.panels.states._state import Problem, State, reject_unknown
 from workbench.panels.states._train import TrainState
 from workbench.panels.states._tune import TuneState
+from workbench.panels.states._versions import VersionsState
 
 __all__ = [
     "BenchState",
@@ -31,5 +32,6 @@ __all__ = [
     "TrainState",
     "TuneState",
     "Turn",
+    "VersionsState",
     "reject_unknown",
 ]

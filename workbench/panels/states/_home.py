@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Instance
-from traitlets import Tuple as TupleTrait
+from traitlets import Instance
 
+from workbench.panels.states._checks import ChecksState
 from workbench.panels.states._engine import EngineState
 from workbench.panels.states._jobs import JobsState
-from workbench.panels.states._state import State
-
-if TYPE_CHECKING:
-    from workbench.doctor import Check
-
-# Commands that a button of ours can stand for; others are shown to be copied.
-MENDS = ("workbench engine start", "workbench starter", "workbench starter --embedding")
 
 
-class HomeState(State):
+class HomeState(ChecksState):
     """Everything on Home."""
 
-    actions = frozenset({"run_checks", "repair", "play"})
+    actions = ChecksState.actions | {"play"}
     engine = Instance(EngineState, ())
     jobs = Instance(JobsState, ())
     machine = AnyTrait(None, allow_none=True)
     disk_free = AnyTrait(None, allow_none=True)
-    checks = TupleTrait(default_value=())
-    checking = Bool(False)
     _checked = AnyTrait(None, allow_none=True)  # which engine and models the checks saw
     opener = AnyTrait(None, allow_none=True)  # called with a model's name to play with
 
@@ -57,26 +47,7 @@ class HomeState(State):
             lambda: hardware.disk_free(settings.models_folder())
         )
 
-    async def run_checks(self) -> None:
-        """What `workbench doctor` finds."""
-        from workbench import doctor
-
-        self.checking = True
-        try:
-            self.checks = tuple(await doctor.check())
-        finally:
-            self.checking = False
-
     def play(self, name: str) -> None:
         """Open this model in the Playground."""
         if self.opener is not None:
             self.opener(name)
-
-    def repair_of(self, check: Check) -> str:
-        """The command that our button stands for; empty when there is none."""
-        return check.command if not check.ok and check.command in MENDS else ""
-
-    async def repair(self, name: str) -> None:
-        """Do what that command does, and look again."""
-        await (self.engine.start() if name == MENDS[0] else self.jobs.build_starter())
-        await self.run_checks()

@@ -10,6 +10,7 @@
  *   data-rows               arrow keys, Page Up/Down, Home and End move between its [data-row]s
  *   data-down="#id"         a field from which Arrow Down leads to the rows inside that element
  *   data-copy="#id"         copies that element's text; needs no kernel
+ *   data-caret="#id"        puts the caret of that field into data-line and data-column
  *   data-download="#id"     saves that element's text as the file data-file
  *   data-follow             a scrolling box that stays at its end while it grows
  *   role="tablist"          arrow keys, Home and End move between the tabs
@@ -138,6 +139,17 @@ async function copy(button, root) {
   setTimeout(() => delete button.dataset.copied, 1600);
 }
 
+function place(button, root) {
+  const field = root.querySelector(button.dataset.caret);
+  const before = field ? field.value.split("\n").slice(0, button.dataset.line - 1) : [];
+  const at = before.reduce((sum, line) => sum + line.length + 1, 0) + Number(button.dataset.column) - 1;
+  if (!field) return;
+  field.focus({ preventScroll: true });
+  field.setSelectionRange(at, at);
+  const shown = field.previousElementSibling?.children[button.dataset.line - 1] || field;
+  shown.scrollIntoView({ block: "center" });
+}
+
 function download(button, root) {
   const source = root.querySelector(button.dataset.download);
   const link = document.createElement("a");
@@ -227,10 +239,11 @@ function render({ model, el }) {
   };
   const FIELDS = "input,select,textarea";
   const click = (event) => {
-    const node = event.target.closest("[data-action],[data-copy],[data-download]");
+    const node = event.target.closest("[data-action],[data-copy],[data-download],[data-caret]");
     if (!node || !el.contains(node) || node.matches(FIELDS)) return;
     if (node.dataset.copy) return void copy(node, el);
     if (node.dataset.download) return void download(node, el);
+    if (node.dataset.caret) return void place(node, el);
     if (node.getAttribute("aria-disabled") !== "true") send(node, node.dataset.action);
   };
   const change = (event) => {
