@@ -18,7 +18,7 @@ from workbench.export._files import WHOLE, folder_digest, sha256, write_adapter,
 from workbench.export._names import checked_kinds, checked_name, refuse_to_replace
 from workbench.export._parity import parity
 from workbench.export._record import Record
-from workbench.export._template import go_template, stop_of
+from workbench.export._template import gap_template, go_template, stop_of
 from workbench.export._words import load_tokenizer
 from workbench.lineage import Training
 from workbench.work import Part, attached, check_room
@@ -46,13 +46,15 @@ def export_training(
     base: Path | None = None,
     texts: Sequence[str] = (),
     force: bool = False,
+    gaps: bool = False,
 ) -> Training:
     """Write the model of a training as GGUF, compare it, and put the first kind into the engine.
 
     The model is the folder `folder` (default: `model` among the run's files), the files go to
     `gguf` there. `texts` are best held out from training. With `as_adapter` the run's `adapter` is
     put on top of its `base` (a Hugging Face folder), written in the first kind. An engine that
-    reads no Jinja gets a Go `template`, found where none is given.
+    reads no Jinja gets a Go `template`, found where none is given; a model that fills `gaps` gets
+    one with its tokens for them, as a chat template cannot say that.
 
     Returns the record, with `export` and, once deployed, `digest`. Raises TrainingError without a
     model, for a name that is taken unless `replace`, and for a file that is not like its model:
@@ -66,6 +68,8 @@ def export_training(
     with attached(job) as job, connect() as engine:
         if deploy and not replace:
             refuse_to_replace(engine, name)
+        if gaps and not template:
+            template = gap_template(source)
         given = _modelfile(engine, source, parameters, template) if deploy else {}
         record, part = Record(training, source), Part(job, 0.0, 0.4)
         make = partial(_with_adapter, base=base) if as_adapter else _whole_files

@@ -16,6 +16,10 @@ from workbench.errors import InvalidRequest
 from workbench.export._words import CHATS, load_tokenizer
 from workbench.protocol import compose
 
+_GAPS = (  # tokens before what is before a gap, before what is behind it, before what fills it
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+)
 _SYSTEM, _USER, _ANSWER, _NEXT = (f"\ue000{number}\ue001" for number in range(4))
 
 
@@ -36,6 +40,19 @@ def go_template(folder: Path) -> str:
     except (ValueError, InvalidRequest):
         return ""
     return found
+
+
+def gap_template(folder: Path) -> str:
+    """The same with the model's tokens for gaps where a request has a suffix; "" where the
+    tokenizer has none, or no Go template is found. Raises TrainingError without a tokenizer."""
+    known = load_tokenizer(folder).get_vocab()
+    tokens = next((one for one in _GAPS if all(token in known for token in one)), None)
+    chat = go_template(folder) if tokens else ""
+    if tokens is None or not chat:
+        return ""
+    before, behind, fill = tokens
+    gap = f"{before}{{{{ .Prompt }}}}{behind}{{{{ .Suffix }}}}{fill}"
+    return f"{{{{ if .Suffix }}}}{gap}{{{{ else }}}}{chat}{{{{ end }}}}"
 
 
 def stop_of(folder: Path) -> list[str]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from workbench import data
+from workbench.errors import DataError
 from workbench.jobs import JobContext
 from workbench.lineage import Training, find, note
 from workbench.train._gain import compare, control, gain, held_out, rendered
@@ -50,7 +53,7 @@ def run_training(
                 replace = is_ours(run, run.name, engine)
         run = export_training(
             Part(job, _TRAINED, _EXPORTED), run, kinds=tuple(kinds), deploy=deploy, name=run.name,
-            replace=replace, system=system, texts=parity_texts(run),
+            replace=replace, system=system, texts=parity_texts(run), gaps=fills_gaps(run),
         )  # fmt: skip
     card = gain(run, job=Part(job, _EXPORTED, 1.0)) if with_card else None
     run = note(run, ended_at=datetime.now(UTC))
@@ -79,7 +82,7 @@ def run_export(
     before = find(training)
     run = export_training(
         job, before, kinds=tuple(kinds), deploy=deploy, name=name, replace=replace, system=system,
-        as_adapter=as_adapter, force=force, texts=parity_texts(before),
+        as_adapter=as_adapter, force=force, texts=parity_texts(before), gaps=fills_gaps(before),
     )  # fmt: skip
     export = dict(run.export or {})
     copies = _copied(export, kinds, Path(folder), name) if folder else []
@@ -101,6 +104,21 @@ def parity_texts(run: Training) -> list[str]:
     folder = run.folder / "model"
     texts = rendered(examples[:_HELD_OUT], folder) + rendered(control()[::5], folder)[:_CONTROL]
     return [text.text for _, text in texts]
+
+
+def fills_gaps(run: Training) -> bool:
+    """Whether the model fills gaps: it learnt that here, or its base model in the engine does."""
+    from workbench.engines import connect
+    from workbench.export import find_model
+
+    with suppress(DataError):
+        if data.find(run.dataset).form == "gap":
+            return True
+    if not run.base:
+        return False
+    with connect() as engine:
+        base = find_model(engine, run.base)
+        return base is not None and "insert" in engine.show(base.name).capabilities
 
 
 def _trained(run: Training) -> bool:

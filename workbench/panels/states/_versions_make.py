@@ -135,12 +135,13 @@ class MakeReleaseState(FormState):
     def _make(self) -> Release:
         from workbench import releases, versions
 
-        said = {name: self.text(name) for name in ("purpose", "reason")}
+        purpose, reason = self.text("purpose"), self.text("reason")
         with connected(self.panel.engine.url) as engine:
             members = releases.describe(engine, self.roles)
-            made = releases.make(self.text("version"), members, **said, switch=False)
-            why = said["reason"] or said["purpose"]
-            return versions.use(made.version, why or "It was made.", engine=engine)
+            made = releases.make(
+                self.text("version"), members, purpose=purpose, reason=reason, switch=False
+            )
+            return versions.use(made.version, reason or purpose or "It was made.", engine=engine)
 
     def like(self, release: Release | None) -> None:
         """The roles of this release, to begin another one."""
