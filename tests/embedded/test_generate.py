@@ -111,7 +111,8 @@ def test_debug_renders_without_inference(engine: EngineProcess) -> None:
 
 def test_what_a_model_brings_is_used(engine: EngineProcess, gguf_files: dict[str, Path]) -> None:
     engine.install(
-        "dressed", gguf_files["tiny"], system="You are S.", parameters={"num_predict": 3},
+        "dressed", gguf_files["tiny"], system="You are S.",
+        parameters={"num_predict": 3, "temperature": 0},  # chance might end it sooner
         messages=[{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}],
     )  # fmt: skip
     render = {"model": "dressed", "_debug_render_only": True}
