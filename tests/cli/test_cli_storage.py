@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from storage.stored import shelf
 
+from workbench.engines import Engine
 from workbench.library import Library
 from workbench.settings import models_folder
 
@@ -79,6 +81,12 @@ def test_protections(run: Run) -> None:
 
 
 def test_another_engines_models_are_deleted_there(run: Run, engine: str) -> None:
+    with Engine(engine) as client:
+        client.unload("tiny")  # which other tests have loaded: what is loaded stays
+        until = time.monotonic() + 30
+        while any(one.name == "tiny:latest" for one in client.running()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
     copy = run("models", "copy", "tiny", "spare")
     assert copy.returncode == 0, copy.stderr
     plan = told(run("storage", "prune", "spare", "-n", "--json"))

@@ -50,27 +50,23 @@ def export_training(
 ) -> Training:
     """Write the model of a training as GGUF, compare it, and put the first kind into the engine.
 
-    The model is the folder `folder` (default: `model` among the run's files), the files go to
-    `gguf` there. `texts` are best held out from training. With `as_adapter` the run's `adapter` is
-    put on top of its `base` (a Hugging Face folder), written in the first kind. An engine that
-    reads no Jinja gets a Go `template`, found where none is given; a model that fills `gaps` gets
-    one with its tokens for them, as a chat template cannot say that.
+    The model is the folder `folder` (default: the run's `model`), the files go to `gguf`. `texts`
+    are best held out from training. With `as_adapter` the run's `adapter` is put on top of its
+    `base` (a Hugging Face folder), in the first kind. An engine that reads no Jinja gets a Go
+    `template`, found where none is given; so does one whose model fills `gaps`.
 
     Returns the record, with `export` and, once deployed, `digest`. Raises TrainingError without a
-    model, for a name that is taken unless `replace`, and for a file that is not like its model:
-    the record has the report, and it is not deployed unless `force`.
+    model, for a name that is taken unless `replace`, and, unless `force`, for a file that is not
+    like its model: the record has the report.
     """
     from workbench.engines import connect
 
-    wanted = checked_kinds(kinds)
-    name = checked_name(name or training.name)
+    wanted, name = checked_kinds(kinds), checked_name(name or training.name)
     source = _checked_folder(folder or training.folder / "model")
     with attached(job) as job, connect() as engine:
         if deploy and not replace:
             refuse_to_replace(engine, name)
-        if gaps and not template:
-            template = gap_template(source)
-        given = _modelfile(engine, source, parameters, template) if deploy else {}
+        given = _modelfile(engine, source, parameters, template, gaps) if deploy else {}
         record, part = Record(training, source), Part(job, 0.0, 0.4)
         make = partial(_with_adapter, base=base) if as_adapter else _whole_files
         files = make(part, record, wanted)
@@ -87,14 +83,16 @@ def export_training(
 
 
 def _modelfile(
-    engine: Engine, source: Path, parameters: Mapping[str, Any] | None, template: str
+    engine: Engine, source: Path, parameters: Mapping[str, Any] | None, template: str, gaps: bool
 ) -> dict[str, Any]:
-    """Parameters and template for the engine: none for the embedded one, which reads Jinja.
+    """Parameters and template for the engine: none for the embedded one, which reads Jinja, but
+    for gaps.
 
     Raises TrainingError where an Ollama needs a template that cannot be found.
     """
     stop = stop_of(source)
     given = {**({"stop": stop} if stop else {}), **(parameters or {})}
+    template = template or (gap_template(source) if gaps else "")
     if not template and engine.kind != "embedded" and load_tokenizer(source).chat_template:
         template = go_template(source)
         if not template:
