@@ -92,10 +92,12 @@ def _unmeasured(before: Member, after: Member, suite: str | None) -> tuple[str, 
     """In words, and the command that measures them; both names are one where a new version has
     the name of the old one, which must be brought back under another name first."""
     known = sorted({run.suite for one in (before, after) for run in finished(one.digest)})
-    named = suite or next(iter(known), "SUITE")
+    named = suite or next(iter(known), "")
     models = dict.fromkeys((before.model, after.model))
-    line = shlex.join(["workbench", "bench", "run", *models, "--suite", named])
-    missing = [one.model for one in (before, after) if not finished(one.digest, suite)]
-    which = " and ".join(dict.fromkeys(missing)) or "Both"
-    words = f"{which} has no finished run on {named}: measure before you compare."
+    line = shlex.join(["workbench", "bench", "run", *models, "--suite", named or "SUITE"])
+    lacking = (one.model for one in (before, after) if not finished(one.digest, suite))
+    missing = list(dict.fromkeys(lacking))
+    which, have = " and ".join(missing) or "Both", "has" if len(missing) == 1 else "have"
+    on = f" on {named}" if named else ""
+    words = f"{which} {have} no finished run{on}: measure before you compare."
     return words, line
