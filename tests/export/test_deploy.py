@@ -79,7 +79,7 @@ def test_an_engine_that_reads_no_jinja_gets_a_go_template(
 
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     with Engine(live_engine, kind="ollama") as other:
-        given = _modelfile(other, folder, {"num_ctx": 64}, "")
+        given = _modelfile(other, folder, {"num_ctx": 64}, "", False)
         assert given["parameters"] == {"num_ctx": 64}
         deploy(engine, "mine", gguf, **given)
         written = AutoTokenizer.from_pretrained(folder).apply_chat_template(
@@ -88,9 +88,11 @@ def test_an_engine_that_reads_no_jinja_gets_a_go_template(
         assert "{{" in engine.show("mine").template and engine.render("mine", turns) == written
         write_tokenizer(folder, CHATML.replace("message.content", "message.content | upper"))
         with pytest.raises(TrainingError, match="needs a Go template, and none was found"):
-            _modelfile(other, folder, None, "")
-        assert _modelfile(other, folder, None, "{{ .Prompt }}")["template"] == "{{ .Prompt }}"
-    assert _modelfile(engine, folder, None, "")["template"] == ""
+            _modelfile(other, folder, None, "", False)
+        assert (
+            _modelfile(other, folder, None, "{{ .Prompt }}", False)["template"] == "{{ .Prompt }}"
+        )
+    assert _modelfile(engine, folder, None, "", False)["template"] == ""
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "x:y:z", "\0"])
