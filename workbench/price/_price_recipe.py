@@ -26,7 +26,8 @@ _MOST = 0.95  # of the free memory that a probe may take
 _ENCODED = 6  # bytes of a token that is held, and which row it is in
 # Rows that are not packed have many lengths: freed memory fits the next batch seldom, so that a
 # training comes to take 1.05 to 1.2 times what its first updates did (docs/benchmarks/training.md).
-_RAGGED = 1.12
+_RAGGED = 0.2  # more, of what is beyond the libraries
+_LIBRARIES = 550 << 20  # bytes
 _PAUSE, _SHARE = 30.0, 30  # seconds between two checkpoints, as trainings have it (`learn`)
 # where it could not be tried:
 _WRITES = 2e8  # bytes a second, to the disk and back
@@ -131,7 +132,7 @@ class _Pricing:
         return Raw(
             kind=f"{self.recipe} {settings.method} {settings.precision}",
             learning=learning, around=around + writing,
-            memory=round((1 if settings.packing else _RAGGED) * memory) + _ENCODED * much.tokens,
+            memory=memory + self._ragged(memory) + _ENCODED * much.tokens,
             disk=disk_of(
                 self.shape.parameters, settings.quantization,
                 self.shape.adapter(settings.rank) if settings.adapter else self.shape.parameters,
@@ -139,6 +140,12 @@ class _Pricing:
             steps=much.steps(settings), tokens=much.all_tokens(settings), basis=words, how=how,
             free=self.free, total=self.total, instead=tuple(self.instead(memory / self.guess)),
         )  # fmt: skip
+
+    def _ragged(self, memory: int) -> int:
+        """What rows of many lengths come to take beside; a graphics card's memory is kept tidy."""
+        if self.settings.packing or self.card is not None:
+            return 0
+        return round(_RAGGED * max(0, memory - _LIBRARIES))
 
     def _memory(self, settings: Settings) -> int:
         context = min(settings.context, self.base.context or settings.context)
