@@ -155,6 +155,8 @@ class TestWithAnEngine:
             child.sendintr()
             if child.expect(["to leave", pexpect.TIMEOUT], timeout=3) == 0:
                 break
+        else:
+            pytest.fail("Ctrl-C at the prompt does not say how to leave")
         child.expect(">>> ")  # between two prompts the terminal swallows the end
         child.sendeof()
         child.expect(pexpect.EOF)
