@@ -12,18 +12,14 @@ from pathlib import Path
 import pytest
 from bench_servers import engine_with
 from tiny import write_tiny_llama
-from tuned import begun, write_suite
+from tuned import SPACE, begun, write_suite
 
 from workbench import jobs, tune
 from workbench.errors import TuneError
-from workbench.space import Parameter, Space, key_of
+from workbench.space import key_of
 from workbench.store import StoredJob, session
 
 PATIENCE = 300.0
-SPACE = Space("mine", "Mine", "", (
-    Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.1, default=0.5),
-    Parameter("top_k", "sampling", "choice", choices=(10, 20, 40), default=40),
-))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

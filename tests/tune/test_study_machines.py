@@ -19,8 +19,8 @@ from workbench.errors import TuneError
 from workbench.space import Parameter, Space, key_of
 
 PATIENCE = 300.0
-SPACE = Space("mine", "Mine", "", (
-    Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.1, default=0.5),
+SPACE = Space("wide", "Wide", "", (  # with room: of the last few points two may take the same one
+    Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.01, default=0.5),
     Parameter("top_k", "sampling", "choice", choices=(10, 20, 40), default=40),
 ))  # fmt: skip
 

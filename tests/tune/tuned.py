@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.jobs import JobContext
 from workbench.settings import home
+from workbench.space import Parameter, Space
 from workbench.tune import Study, create, run_study
 
 TASK = """
@@ -18,6 +19,10 @@ samples:
 scorers: [chrf]
 options: {{num_predict: 8}}
 """
+SPACE = Space("mine", "Mine", "", (
+    Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.1, default=0.5),
+    Parameter("top_k", "sampling", "choice", choices=(10, 20, 40), default=40),
+))  # fmt: skip
 SUITE = "name: mine\ntitle: My suite\ntasks: [words.yaml]\n"
 
 

@@ -42,7 +42,7 @@ class Search:
     """Points of a space, one after the other. Not for several threads.
 
     `first` are points to begin with, and why; `worker` is noted with each running trial; `alone`
-    says that no other worker adds trials meanwhile.
+    says that no other worker adds trials meanwhile, and can be changed when one joins.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Search:
 
         self.space, self.strategy, self.goals = space, chosen, tuple(goals)
         self.known: dict[str, Known] = {}
-        self._record, self._worker, self._alone = record, worker, alone
+        self._record, self._worker, self.alone = record, worker, alone
         self._memory = optuna.storages.InMemoryStorage()
         self._others: dict[int, int | None] = {}  # numbers of running trials → their copies
         self._taken: set[str] = set()  # keys of points that others began while they were asked here
@@ -77,7 +77,7 @@ class Search:
 
     def ask(self) -> Asked | None:
         """The next point that nobody tried; None when there is none left."""
-        if not self._alone:
+        if not self.alone:
             self._sync()
         while self._first:
             point, why = self._first.popleft()
@@ -97,7 +97,7 @@ class Search:
 
     def take(self, point: Point, why: str) -> Asked | None:
         """This point; None where it is known, or another worker tries it."""
-        if not self._alone:
+        if not self.alone:
             self._sync()
         if key_of(point) in self.known:
             return None
@@ -110,7 +110,7 @@ class Search:
 
     def taken(self, asked: Asked) -> bool:
         """Whether another worker began this point after it was asked for here."""
-        if not self._alone:
+        if not self.alone:
             self._sync()
         return asked.key in self._taken
 

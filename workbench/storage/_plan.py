@@ -7,6 +7,7 @@ does what nobody has used for some time when no names are given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from workbench.texts import nearest
 if TYPE_CHECKING:
     from workbench.engines import Engine
 
+_HASH = re.compile("[0-9a-f]{8,}")
 UNUSED_DAYS = 30.0  # without names, by default
 _NEVER = ("trash", "store")
 _ASKED = {
@@ -110,7 +112,8 @@ def _kinds(kinds: Iterable[str]) -> set[str]:
 def _check_names(wanted: Sequence[str], items: Sequence[Item]) -> None:
     for pattern in wanted:
         if not any(matched([pattern], item) for item in items):
-            known = {name for item in items for name in names_of(item)}
+            # hashes and numbers are no help to who mistyped a name
+            known = {name for item in items for name in names_of(item) if not _HASH.fullmatch(name)}
             raise StorageError(f"Nothing is called {pattern!r}.{nearest(pattern, known)}")
 
 

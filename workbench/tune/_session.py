@@ -162,6 +162,8 @@ class Session:
         """Whether a limit is reached."""
         counted = sum(counts(trial) for trial in self._record.trials())
         settings, result = keep.standing(self.study)
+        if self._alone and int(settings.get("workers") or 1) > 1:  # somebody has joined
+            self._alone = self._steps.alone = False
         self._iterations, self._minutes = int(settings["iterations"]), settings.get("minutes")
         enough = counted + planned >= self._iterations or self._late()
         return enough or bool(result.get("end"))
