@@ -360,6 +360,24 @@ async def test_flips_are_the_answers_that_differ(kept: BenchState) -> None:
     assert compare.flips == ()
 
 
+async def test_flips_of_another_pair_cannot_be_opened_while_these_are_read(
+    kept: BenchState,
+) -> None:
+    compare = await compared(kept)
+    good, fair, poor = (one.run.id for one in compare.comparison.results)
+    await compare.choose("pair", fair, poor)
+    before = compare.flips[0]
+    choosing = asyncio.create_task(compare.choose("pair", poor, good))
+    while compare.a != poor:
+        await asyncio.sleep(0)
+    assert (compare.flips, compare.read) == ((), False)
+    await compare.open_flip(before.task, before.sample)
+    assert compare.opened is None
+    await choosing
+    assert compare.read
+    assert len(compare.flips) == 28
+
+
 async def test_a_model_is_asked_to_judge_the_pair_that_is_shown(
     kept: BenchState, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from workbench.panels.states import BenchState
 _PICKED = "view picked deleting"
 _MODELS = "engine.models engine.engine"
 _COMPARE = "view picked compare.comparison compare.a compare.b compare.problem"
-_FLIPS = "compare.flips compare.rows compare.opened compare.task compare.judge compare.asked"
+_FLIPS = "compare.flips compare.read compare.rows compare.opened compare.task compare.judge compare.asked"
 _ANSWERS = "answers.result answers.answers answers.task answers.only answers.words answers.rows"
 _NEW = "new.models new.suites new.settings new.limit new.seed new.speed new.judge new.busy"
 _DUEL = "view arena.sides arena.live arena.complete arena.winner arena.names arena.failure"

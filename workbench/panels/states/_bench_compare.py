@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Int, Unicode
+from traitlets import Bool, Int, Unicode
 from traitlets import Tuple as TupleTrait
 
 from workbench.panels.states._doing import DoingState
@@ -60,6 +60,7 @@ class BenchCompareState(DoingState):
     a, b = Unicode(""), Unicode("")  # ids of runs
     task = Unicode("")  # empty: every task
     flips = TupleTrait(default_value=())
+    read = Bool(False)  # whether `flips` are those of this pair and task
     rows = Int(PAGE)
     opened = AnyTrait(None, allow_none=True)  # the flip that is shown, with both texts in pieces
     report = AnyTrait(None, allow_none=True)
@@ -129,11 +130,12 @@ class BenchCompareState(DoingState):
         from workbench import bench
 
         a, b, task = self.a, self.b, self.task or None
-        self.rows, self.opened = PAGE, None
-        await self.ask(
-            lambda: tuple(bench.flips(a, b, task)) if a != b else (),
-            lambda found: self.set_trait("flips", found),
-        )
+        # none of another pair's may be opened meanwhile: it would close when these come
+        self.rows, self.opened, self.flips, self.read = PAGE, None, (), False
+        await self.ask(lambda: tuple(bench.flips(a, b, task)) if a != b else (), self._show)
+
+    def _show(self, found: tuple[Flip, ...]) -> None:
+        self.flips, self.read = found, True
 
     async def open_flip(self, task: str, sample: str) -> None:
         """Both answers to this question; the same again closes it."""
