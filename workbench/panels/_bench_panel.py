@@ -17,7 +17,7 @@ from workbench.panels.states import BenchState
 _PICKED = "view picked deleting"
 _MODELS = "engine.models engine.engine"
 _COMPARE = "view picked compare.comparison compare.a compare.b compare.problem"
-_FLIPS = "compare.flips compare.read compare.rows compare.opened compare.task compare.judge compare.asked"
+_FLIPS = "compare.flips compare.read compare.rows compare.opened compare.task compare.asked"
 _ANSWERS = "answers.result answers.answers answers.task answers.only answers.words answers.rows"
 _NEW = "new.models new.suites new.settings new.limit new.seed new.speed new.judge new.busy"
 _DUEL = "view arena.sides arena.live arena.complete arena.winner arena.names arena.failure"
@@ -41,7 +41,7 @@ class Benchmarks(Panel):
             ("bench_runs", f"{_PICKED} runs"),
             ("bench_tray", f"{_PICKED} runs board"),
             ("bench_compare", f"{_COMPARE} suites moved"),
-            ("bench_flips", f"{_COMPARE} {_FLIPS} {_MODELS}"),
+            ("bench_flips", f"{_COMPARE} {_FLIPS} compare.judge {_MODELS}"),
             ("bench_export", f"{_COMPARE} compare.report compare.making compare.saved"),
             ("bench_answers", f"view moved runs {_ANSWERS} answers.rescoring answers.problem"),
             ("bench_arena", f"{_DUEL} arena.without arena.draft arena.composer arena.problem "
