@@ -78,7 +78,7 @@ def record(table: Table, model: str) -> None:
     suite = str(table.file.with_suffix(".yaml"))
     wanted = questions(suite, seed=table.seed, count=table.questions)
     points = list(table.space.grid(10_000))
-    with Bench(model, wanted, table.space, timed=False) as bench:
+    with Bench(model, wanted, table.space, figures={"quality"}) as bench:
         for count in (table.questions // 4, table.questions // 2, table.questions):
             rows = []
             for number, point in enumerate(points, 1):

@@ -130,6 +130,51 @@ def test_workers_see_what_the_others_try_and_found() -> None:
     assert [state for state in states if state != "repeated"] == ["done", None, *["done"] * 4]
 
 
+def test_of_two_who_begin_the_same_point_the_first_goes_on() -> None:
+    goals = objectives("maximize_quality")
+    one, two = (
+        Search(
+            SMALL, strategy("bayesian_optimization"), goals, seed=1, worker=str(worker),
+            record=Record("same", ["maximize"], ["quality"]), alone=False,
+        )
+        for worker in (1, 2)
+    )  # fmt: skip
+    point = {"top_k": 20, "num_batch": 128}
+    late, early = two.take(point, "wanted"), one.take(point, "wanted")
+    assert early is not None and late is not None
+    assert (one.begin(early), two.begin(late)) == (0, 1)
+    assert two.taken(late) and not one.taken(early)
+    two.tell(late, "failed", why="Another worker tries this point.", lost=True)
+    assert two.take(point, "wanted") is None and one.take(point, "wanted") is None
+    one.tell(early, "done", [0.5])
+    for worker in (one, two):
+        assert worker.take(point, "wanted") is None
+        assert worker.known[key_of(point)].values == (0.5,)
+
+
+def test_a_point_measured_twice_is_known_by_both_measurements() -> None:
+    def opened() -> Search:
+        return Search(
+            SMALL, strategy("bayesian_optimization"), objectives("maximize_quality"),
+            record=Record("twice", ["maximize"], ["quality"]),
+        )  # fmt: skip
+
+    mine, point = opened(), {"top_k": 20, "num_batch": 128}
+    asked = mine.take(point, "wanted")
+    assert asked is not None
+    mine.begin(asked)
+    mine.tell(asked, "done", [0.5])
+    lost, again = mine.repeat(point), mine.repeat(point)
+    mine.begin(lost)
+    mine.tell(lost, "failed", lost=True)
+    assert mine.known[key_of(point)].values == (0.5,), "the first measurement stays"
+    mine.begin(again)
+    mine.tell(again, "twice", [0.4], repeats=asked.number)
+    for search_ in (mine, opened()):
+        known = search_.known[key_of(point)]
+        assert (known.values, known.number, known.whole) == ((0.4,), asked.number, True)
+
+
 def _url() -> str:
     from workbench.store import engine
 

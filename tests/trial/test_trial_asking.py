@@ -53,7 +53,7 @@ def chats(server: Misbehaving, asked: tuple[Question, ...]) -> list[dict[str, An
 def test_every_point_is_asked_with_the_same_seeds(tmp_path: Path) -> None:
     asked = questions(task(tmp_path, 6), seed=0)
     with misbehaving() as server:
-        with Bench("m", asked, engine=server.url, timed=False) as bench:
+        with Bench("m", asked, engine=server.url, figures={"quality"}) as bench:
             bench.measure({"temperature": 0.5}, 6)
             bench.measure({"temperature": 1.5, "num_ctx": 128}, 6)
         sent = chats(server, asked)
@@ -69,7 +69,7 @@ def test_every_point_is_asked_with_the_same_seeds(tmp_path: Path) -> None:
 def test_another_system_text_and_examples(tmp_path: Path) -> None:
     asked = questions(task(tmp_path, 4, extra=3), seed=0, count=4)
     with misbehaving() as server:
-        with Bench("m", asked, engine=server.url, timed=False) as bench:
+        with Bench("m", asked, engine=server.url, figures={"quality"}) as bench:
             found = [
                 bench.measure(point, 4)
                 for point in (
@@ -93,7 +93,7 @@ def test_another_system_text_and_examples(tmp_path: Path) -> None:
 def test_questions_without_an_answer_count_as_nothing(tmp_path: Path) -> None:
     asked = questions(task(tmp_path, 6), seed=0)
     with misbehaving(context=48, long="refuse") as server:
-        with Bench("m", asked, engine=server.url, timed=True) as bench:
+        with Bench("m", asked, engine=server.url) as bench:
             found = bench.measure({}, 6)
             failed = [one for one in found.answers if one.error]
             assert len(failed) == 2 and {one.value for one in failed} == {0.0}
@@ -101,14 +101,14 @@ def test_questions_without_an_answer_count_as_nothing(tmp_path: Path) -> None:
             (note,) = found.notes
             assert note.startswith("2 of 6 questions got no answer and count as 0: ")
             assert bench.measure({}, 6).asked == 0
-        with Bench("m", asked, engine=server.url, timed=False) as bench:
+        with Bench("m", asked, engine=server.url, figures={"quality"}) as bench:
             assert bench.measure({}, 6).asked == 2  # a refusal is not kept for other studies
 
 
 def test_an_engine_that_breaks_off(tmp_path: Path) -> None:
     asked = questions(task(tmp_path, 6), seed=0)
     with misbehaving() as server:
-        with Bench("m", asked, engine=server.url, timed=False) as bench:
+        with Bench("m", asked, engine=server.url, figures={"quality"}) as bench:
             bench.measure({}, 2)
             server.ways["status"] = {"/api/chat": 500}
             with pytest.raises(TrialFailed, match=r"broke off .* twice: something broke"):
@@ -117,7 +117,7 @@ def test_an_engine_that_breaks_off(tmp_path: Path) -> None:
             assert bench.measure({}, 6).asked == 4
         server.ways["answer"] = "empty"
         server.ways["status"] = {"/api/generate": 500}
-        again = Bench("m", asked, engine=server.url, timed=False)
+        again = Bench("m", asked, engine=server.url, figures={"quality"})
         with again as bench, pytest.raises(TrialFailed, match="cannot be loaded"):
             bench.measure({}, 6)
 
@@ -127,11 +127,11 @@ def test_what_nobody_can_grade_is_left_out(tmp_path: Path) -> None:
     alike = questions(task(tmp_path, 3, scorer="similarity"), seed=0)
     with misbehaving() as server:
         for asked, words in ((judged, "no judge is named"), (alike, "needs an embedding model")):
-            opened = Bench("m", asked, engine=server.url, timed=False)
+            opened = Bench("m", asked, engine=server.url, figures={"quality"})
             with opened as bench, pytest.raises(TuneError, match=words):
                 bench.measure({}, 3)
         assert not chats(server, judged)
-        with Bench("m", judged, engine=server.url, timed=False, judge="m") as bench:
+        with Bench("m", judged, engine=server.url, figures={"quality"}, judge="m") as bench:
             found = bench.measure({}, 3)
             assert found.notes == ("3 of 3 answers could not be scored.",)  # it only babbles
             assert found.quality is None and found.asked == 3
@@ -141,7 +141,7 @@ KILLED = """
 import sys
 from workbench.store import StoredTuningAnswer, session
 from workbench.trial import Bench, questions
-with Bench("m", questions(sys.argv[1], seed=0), engine=sys.argv[2], timed=False) as bench:
+with Bench("m", questions(sys.argv[1], seed=0), engine=sys.argv[2], figures={"quality"}) as bench:
     bench.measure({"temperature": 0.7}, 40)
 """
 
@@ -169,7 +169,7 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
         kept = rows()
         assert 8 <= kept < 40
         server.pause = 0
-        with Bench("m", questions(path, seed=0), engine=server.url, timed=False) as bench:
+        with Bench("m", questions(path, seed=0), engine=server.url, figures={"quality"}) as bench:
             found = bench.measure({"temperature": 0.7}, 40)
         assert (found.asked, found.cached) == (40 - kept, kept)
     finally:

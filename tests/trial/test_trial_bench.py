@@ -91,7 +91,7 @@ def values(measured: Measured) -> dict[str, float | None]:
 def test_a_point_is_worth_what_a_run_says(
     url: str, suite: str, asked: tuple[Question, ...]
 ) -> None:
-    with Bench("one", asked, engine=url, timed=True) as bench:
+    with Bench("one", asked, engine=url) as bench:
         found = bench.measure({"num_ctx": 512}, ALL)
     run = benchmarks.measure(Plan("one", suite, seed=1, options={"num_ctx": 512}), engine=url)
     score = benchmarks.result(run).score
@@ -113,7 +113,7 @@ def test_a_point_is_worth_what_a_run_says(
 
 
 def test_one_load_serves_all_sampling(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=True) as bench:
+    with Bench("one", asked, engine=url) as bench:
         first = bench.measure({"num_ctx": 512}, ALL)
         warm = bench.measure({"num_ctx": 512, "temperature": 1.0}, ALL)
         assert bench.loads == 1
@@ -128,11 +128,11 @@ def test_one_load_serves_all_sampling(url: str, asked: tuple[Question, ...]) -> 
 
 def test_what_is_known_is_not_asked_in_another_study(url: str, asked: tuple[Question, ...]) -> None:
     points = [{"num_ctx": 512}, {"num_ctx": 512, "temperature": 1.0, "top_p": 0.7}]
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         first = [bench.measure(point, ALL) for point in points]
         assert [one.asked for one in first] == [ALL, ALL - 2]
         assert first[0].latency is None and first[0].throughput is None
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         again = [bench.measure(point, ALL) for point in points]
         assert [one.asked for one in again] == [0, 0] and again[0].cached == ALL
         assert [values(one) for one in again] == [values(one) for one in first]
@@ -144,13 +144,13 @@ def test_what_is_known_is_not_asked_in_another_study(url: str, asked: tuple[Ques
         assert [bench.measure(point, ALL).asked for point in same] == [0, 0, ALL - 2]
         assert bench.measure({"num_ctx": 256}, ALL).asked == ALL
         assert bench.measure({"num_ctx": 512, "repeat_penalty": 1.3}, ALL).asked == ALL - 2
-    with Bench("one", asked, engine=url, timed=True) as bench:
+    with Bench("one", asked, engine=url) as bench:
         timed = bench.measure(points[0], ALL)  # speed belongs to the moment
         assert timed.asked > 0 and timed.cached == ALL and timed.latency is not None
 
 
 def test_a_longer_part_asks_what_is_missing(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=True) as bench:
+    with Bench("one", asked, engine=url) as bench:
         short = bench.measure({"num_ctx": 512}, 5)
         whole = bench.measure({"num_ctx": 512}, ALL)
         assert (short.asked, whole.asked, whole.cached) == (5, ALL - 5, 5)
@@ -160,7 +160,7 @@ def test_a_longer_part_asks_what_is_missing(url: str, asked: tuple[Question, ...
 
 def test_measuring_again_takes_the_mean(url: str, asked: tuple[Question, ...]) -> None:
     point = {"num_ctx": 512, "temperature": 1.2}
-    with Bench("one", asked, engine=url, timed=True) as bench:
+    with Bench("one", asked, engine=url) as bench:
         first = bench.measure(point, ALL)
         second = bench.measure(point, ALL, again=True)
         assert bench.loads == 2
@@ -179,6 +179,45 @@ def test_measuring_again_takes_the_mean(url: str, asked: tuple[Question, ...]) -
         assert values(bench.measure({"num_ctx": 512}, ALL, again=True)) == values(greedy)
 
 
+def test_points_measured_again_share_a_load(url: str, asked: tuple[Question, ...]) -> None:
+    points = [{"num_ctx": 512, "temperature": t} for t in (0.8, 1.2)]
+    with Bench("one", asked, engine=url) as bench:
+        first = [bench.measure(point, ALL) for point in points]
+        again = [bench.measure(point, ALL, again=True) for point in points]
+        assert bench.loads == 2
+        assert all(a.latency != b.latency for a, b in zip(first, again, strict=True))
+        bench.measure({"num_ctx": 256}, ALL)
+        bench.measure(points[0], ALL, again=True)
+        assert bench.loads == 4
+
+
+def test_only_what_is_wanted_is_asked(url: str, asked: tuple[Question, ...]) -> None:
+    sampled = {"num_ctx": 512, "temperature": 1.0}
+    with Bench("one", asked, engine=url, figures={"latency"}) as bench:
+        found = bench.measure(sampled, ALL)
+        assert (found.quality, found.throughput, found.notes) == (None, None, ())
+        assert found.latency is not None and found.latency.n == found.asked == ALL
+        assert bench.measure(sampled, ALL, again=True).asked == ALL
+    with Bench("one", asked, engine=url, figures={"memory"}) as bench:
+        found = bench.measure(sampled, ALL)
+        assert found.asked == ALL and found.memory and found.memory > 1e7
+        assert found.quality is None
+
+
+def test_the_same_answer_under_the_same_load_is_timed_once(
+    url: str, asked: tuple[Question, ...]
+) -> None:
+    with Bench("one", asked, engine=url, figures={"quality", "latency"}) as bench:
+        greedy = bench.measure({"num_ctx": 512}, ALL)
+        assert greedy.asked == ALL and greedy.throughput is None
+        same = bench.measure({"num_ctx": 512, "top_p": 0.3}, ALL)
+        assert same.asked == 0 and same.latency == greedy.latency
+        assert values(same) == values(greedy)
+        other = bench.measure({"num_ctx": 512, "num_batch": 64}, ALL)
+        assert other.asked == ALL and other.cached == ALL, "another load has its own times"
+        assert bench.measure({"num_ctx": 512, "temperature": 1.0}, ALL).asked == ALL - 2
+
+
 def test_prompts_that_were_read_before_count_as_read(
     url: str, asked: tuple[Question, ...], tmp_path: Path
 ) -> None:
@@ -187,7 +226,7 @@ def test_prompts_that_were_read_before_count_as_read(
     samples = "\n".join(f'  - {{id: s{n}, prompt: "{n} {prompt}", target: "e"}}' for n in range(4))
     (tmp_path / "words.yaml").write_text(WORDS.format(samples=samples), encoding="utf-8")
     long = questions(str(tmp_path / "words.yaml"), seed=0)
-    with Bench("one", long, engine=url, timed=True) as bench:
+    with Bench("one", long, engine=url) as bench:
         points = [{"num_ctx": 2048}, {"num_ctx": 2048, "temperature": 0.1}]
         first, second = (bench.measure(point, 4) for point in points)
     for one, other in zip(first.answers, second.answers, strict=True):
@@ -197,7 +236,7 @@ def test_prompts_that_were_read_before_count_as_read(
 
 
 def test_a_setting_that_cannot_be_loaded(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         with pytest.raises(TrialFailed, match=r"cannot be loaded .* more system memory"):
             bench.measure({"num_ctx": 2**31 - 1}, ALL)  # the first: nothing was probed yet
         fine = bench.measure({"num_ctx": 512}, ALL)
@@ -244,7 +283,7 @@ def killing(url: str, most: int) -> Iterator[list[int]]:
 
 
 def test_a_crash_is_tried_once_more(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         bench.measure({"num_ctx": 512}, 1)
         with killing(url, 1) as killed:
             once = bench.measure({"num_ctx": 512, "temperature": 0.9}, ALL)
@@ -258,8 +297,8 @@ def test_a_crash_is_tried_once_more(url: str, asked: tuple[Question, ...]) -> No
 
 def test_a_model_that_vanishes(url: str, asked: tuple[Question, ...], tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="workbench models pull absent"):
-        Bench("absent", asked, engine=url, timed=False)
-    with Bench("gone", asked, engine=url, timed=False) as bench, Engine(url) as engine:
+        Bench("absent", asked, engine=url, figures={"quality"})
+    with Bench("gone", asked, engine=url, figures={"quality"}) as bench, Engine(url) as engine:
         bench.measure({}, 3)
         for _ in engine.create("gone", from_="one"):
             pass
@@ -271,7 +310,7 @@ def test_a_model_that_vanishes(url: str, asked: tuple[Question, ...], tmp_path: 
 
 
 def test_other_weights(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         whole = bench.measure({"num_ctx": 512}, ALL)
         small = bench.measure({"num_ctx": 512, "quantisation": "Q8_0"}, ALL)
         assert small.asked == ALL and bench.loads == 2
@@ -279,7 +318,7 @@ def test_other_weights(url: str, asked: tuple[Question, ...]) -> None:
         assert small.memory and whole.memory and small.memory != whole.memory
         with Engine(url) as engine:
             assert "one:latest-q8_0" in {model.name for model in engine.models()}
-    with Bench("one:latest-q8_0", asked, engine=url, timed=False) as bench:
+    with Bench("one:latest-q8_0", asked, engine=url, figures={"quality"}) as bench:
         assert bench.measure({"num_ctx": 512}, ALL).asked == 0  # the same weights, by their digest
         with pytest.raises(TrialFailed, match=r"cannot be had in Q4_0: .* only supported for F16"):
             bench.measure({"num_ctx": 512, "quantisation": "Q4_0"}, ALL)
@@ -295,7 +334,7 @@ def test_stopped_in_the_middle_nothing_is_lost(url: str, asked: tuple[Question, 
         if over:
             raise Stopped
 
-    with Bench("one", asked, engine=url, timed=False, stop=stop) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}, stop=stop) as bench:
         done = bench.measure({"num_ctx": 512, "temperature": 0.3}, 4)
         over = True
         with pytest.raises(Stopped):
@@ -307,14 +346,14 @@ def test_stopped_in_the_middle_nothing_is_lost(url: str, asked: tuple[Question, 
 
 def test_in_a_running_event_loop_as_in_a_notebook(url: str, asked: tuple[Question, ...]) -> None:
     async def cell() -> Measured:
-        with Bench("one", asked, engine=url, timed=False) as bench:
+        with Bench("one", asked, engine=url, figures={"quality"}) as bench:
             return bench.measure({"num_ctx": 512}, ALL)
 
     assert asyncio.run(cell()).quality is not None
 
 
 def test_points_differ_on_what_both_answered(url: str, asked: tuple[Question, ...]) -> None:
-    with Bench("one", asked, engine=url, timed=False) as bench:
+    with Bench("one", asked, engine=url, figures={"quality"}) as bench:
         one = bench.measure({"num_ctx": 512}, ALL)
         other = bench.measure({"num_ctx": 512, "temperature": 1.5}, ALL)
         part = bench.measure({"num_ctx": 512, "temperature": 1.5}, 4)

@@ -15,7 +15,7 @@ from workbench.trial import questions
 from workbench.trial._keep import Keeper, known
 from workbench.trial._prompt import posed
 from workbench.trial._setting import Setting
-from workbench.trial._speed import Crowd, Time, sides, throughput
+from workbench.trial._speed import FIGURES, Crowd, Time, sides, throughput
 
 KINDS = {
     "letter": ('mode: chat\nscorers: [letter]', 'choices: [red, blue], target: blue', "B"),
@@ -81,15 +81,25 @@ def test_what_shares_a_load() -> None:
 
 def test_each_task_is_asked_alone_and_at_once() -> None:
     asked = questions("quick", seed=0, count=40)
-    alone, at_once = sides(asked)
+    alone, at_once = sides(asked, FIGURES)
     assert len(alone) == len(at_once) == 16 and not alone & at_once
     for keys in (alone, at_once):
         assert {one.task.name for one in asked if one.key in keys} == {
             one.task.name for one in asked
         }
     assert all(
-        part <= whole for part, whole in zip(sides(asked[:10]), (alone, at_once), strict=True)
+        part <= whole
+        for part, whole in zip(sides(asked[:10], FIGURES), (alone, at_once), strict=True)
     )
+
+
+def test_what_tells_no_wanted_figure_is_not_timed() -> None:
+    asked = questions("quick", seed=0, count=40)
+    first = {one.key for one in asked[:16]}
+    assert sides(asked, {"quality", "latency"}) == (first, set())
+    assert sides(asked, {"throughput"}) == (set(), first)
+    assert sides(asked, {"memory"}) == (first, set()), "only who was asked holds all it needs"
+    assert sides(asked, {"quality"}) == (set(), set())
 
 
 def test_throughput_counts_reading_as_if_it_was_new() -> None:

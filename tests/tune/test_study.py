@@ -19,6 +19,7 @@ from workbench import bench, tune
 from workbench.engines import Engine
 from workbench.errors import ModelNotFound, TrainingError, TuneError
 from workbench.jobs import JobCancelled, JobContext, Report
+from workbench.search import recorded
 from workbench.space import Parameter, Space, key_of
 from workbench.trial import questions
 
@@ -105,12 +106,20 @@ def test_two_objectives_and_a_second_study_that_asks_nothing_anew(suite: str) ->
         [aim["name"] for aim in row["objectives"]] == goals and row["latency"]
         for row in study.result["confirmed"]["points"]
     )
-    again = tune.copy(study, objectives="maximize_quality", strategy="grid_search", iterations=3)
+    rows = {row.number: row.user_attrs for row in recorded(study.id)}
+    again = [row["told"] for row in rows.values() if row["why"] == "twice"]
+    twice = {row["repeats"]: row for row in again}
+    assert {one.number for one in tune.front(study)} <= set(twice), "the front was measured again"
+    told = {one.number: one.values for one in tune.trials(study)}
+    assert set(told) == {n for n, row in rows.items() if row["why"] != "twice"}
+    for number, row in twice.items():
+        assert told[number] == tuple(row["values"]) != tuple(rows[number]["told"]["values"])
+    copied = tune.copy(study, objectives="maximize_quality", strategy="grid_search", iterations=3)
     good = [one.point for one in tune.front(study) if one.number]
-    assert again.settings["first"] == good and again.settings["samples"] == 12
-    told = run(again)
+    assert copied.settings["first"] == good and copied.settings["samples"] == 12
+    told = run(copied)
     assert told["answered_from_cache"] >= 12  # the default at least
-    reasons = [one.why for one in tune.trials(again)]
+    reasons = [one.why for one in tune.trials(copied)]
     assert reasons[: 1 + len(good)] == ["default", *["earlier"] * len(good)][:3]
 
 

@@ -9,7 +9,7 @@ store, in the tables that Optuna and its dashboard read.
 
 from __future__ import annotations
 
-from workbench.search._ask import Search
+from workbench.search._ask import TWICE, Search
 from workbench.search._objectives import (
     FIGURES,
     OBJECTIVES,
@@ -29,6 +29,7 @@ __all__ = [
     "OBJECTIVES",
     "STRATEGIES",
     "TOLD",
+    "TWICE",
     "Asked",
     "Found",
     "Objective",

@@ -5,24 +5,24 @@ when it ends, and what other workers did is taken over before each question. A p
 is not asked for again: the sampler learns its value once more, and after a few repetitions a near
 point is drawn that nobody tried. So in a space with few points the search ends when all are known.
 
-What the sampler cannot represent (a default that the engine decides, a value outside the range) is
-tried and recorded all the same; the sampler only does not learn from it.
+Two workers may ask for the same point before either began it. Each looks once more when its trial
+stands in the record, and of two trials the one with the lower number goes on.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.search._memory import Memory
 from workbench.search._objectives import front_of
 from workbench.search._points import Asked, Known, Values
 from workbench.search._record import TOLD, Record
-from workbench.search._scripted import drawn, given
-from workbench.search._strategies import Strategy, sampler
+from workbench.search._scripted import drawn
+from workbench.search._strategies import Strategy
 from workbench.space import key_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.search._objectives import Objective
     from workbench.space import Point, Space
 
+TWICE = "twice"  # the state of a trial that measured another's point once more, and why it began
 _REPEATS = 4  # known points in a row from the sampler before a near one is drawn
 _STARTUP = 12  # points before good ones are known, beside which others are tried
 _NEAR = 0.5  # part of the points that are tried beside a good one, where there are not too many
@@ -50,25 +51,17 @@ class Search:
         iterations: int = 100, record: Record | None = None, worker: str = "",
         first: Iterable[tuple[Point, str]] = (), alone: bool = True,
     ) -> None:  # fmt: skip
-        import optuna
-
         self.space, self.strategy, self.goals = space, chosen, tuple(goals)
         self.known: dict[str, Known] = {}
         self._record, self._worker, self.alone = record, worker, alone
-        self._memory = optuna.storages.InMemoryStorage()
         self._others: dict[int, int | None] = {}  # numbers of running trials → their copies
-        self._taken: set[str] = set()  # keys of points that others began while they were asked here
         self._seen: set[int] = set()  # numbers whose end is known here
         self._rungs: dict[int, list[float]] = {}
         self._begun = 0
         # a resumed search is not to draw the same points again
         seed += _STRIDE * (len(record.trials()) if record else 0)
         self._random = random.Random(seed)  # noqa: S311 (points of a search are no secrets)
-        self._study = optuna.create_study(
-            storage=self._memory, directions=[goal.direction for goal in goals],
-            sampler=sampler(chosen, space, len(goals), seed),
-        )  # fmt: skip
-        self._id = self._memory.get_study_id_from_name(self._study.study_name)
+        self._memory = Memory(space, chosen, goals, seed)
         self._first = deque(first)
         size = space.size() if chosen.learns else None
         self._countable = size is not None and size <= 5_000
@@ -82,14 +75,14 @@ class Search:
         while self._first:
             point, why = self._first.popleft()
             if key_of(point) not in self.known:
-                return self._reserve(self._chosen(point, why))
+                return self._reserve(self._memory.chosen(point, why))
         if self._grid is not None:
             fresh = next((point for point in self._grid if key_of(point) not in self.known), None)
-            return None if fresh is None else self._reserve(self._chosen(fresh))
+            return None if fresh is None else self._reserve(self._memory.chosen(fresh))
         if self._countable and len(self.known) > _STARTUP and self._random.random() < _NEAR:
             return self._untried()
         for _ in range(_REPEATS):
-            asked = self._sampled()
+            asked = self._memory.sampled()
             if asked.key not in self.known:
                 return self._reserve(asked)
             self._repeat(asked)
@@ -101,7 +94,11 @@ class Search:
             self._sync()
         if key_of(point) in self.known:
             return None
-        return self._reserve(self._chosen(point, why))
+        return self._reserve(self._memory.chosen(point, why))
+
+    def repeat(self, point: Point) -> Asked:
+        """A known point, to be measured once more and told as "twice"."""
+        return self._memory.chosen(point, TWICE)
 
     def again(self, point: Point, why: str = "again") -> None:
         """Ask for this point before any other: its trial ended with its worker."""
@@ -109,15 +106,15 @@ class Search:
         self._first.appendleft((point, why))
 
     def taken(self, asked: Asked) -> bool:
-        """Whether another worker began this point after it was asked for here."""
+        """Whether another worker began this point before it began here."""
         if not self.alone:
             self._sync()
-        return asked.key in self._taken
+        return not self._is_mine(asked)
 
     def release(self, asked: Asked) -> None:
         """A point that was asked for will not be tried now."""
-        self._end_copy(asked.copy, None)
-        if asked.key not in self._taken:
+        self._memory.end(asked.copy, None)
+        if self._is_mine(asked):
             self.known.pop(asked.key, None)
 
     def begin(self, asked: Asked) -> int:
@@ -127,25 +124,30 @@ class Search:
         if self._record is None:
             asked.number = self._begun
         else:
-            copy = None if asked.copy is None else self._memory.get_trial(asked.copy)
             attributes = {"point": dict(asked.point), "worker": self._worker, "why": asked.why}
             asked.number = self._record.begin(
                 create_trial(
                     state=TrialState.RUNNING, params=asked.params,
                     distributions=asked.distributions, user_attrs=attributes,
-                    system_attrs=copy.system_attrs if copy else {},
+                    system_attrs=dict(self._memory.attributes(asked.copy)),
                 )
             )  # fmt: skip
             self._seen.add(asked.number)
         self._begun += 1
+        if self.known[asked.key].number == -1:
+            self.known[asked.key] = Known(asked.point, number=asked.number)
         return asked.number
+
+    def _is_mine(self, asked: Asked) -> bool:
+        """Whether no other trial of this point is known."""
+        known = self.known.get(asked.key)
+        return known is None or known.number in (-1, asked.number)
 
     def goes_on(self, asked: Asked, rung: int, step: int, value: float) -> bool:
         """Note the first objective after `step` questions; whether successive halving lets the
         trial go on. Always, where the strategy has none."""
         if len(self.goals) == 1:
-            if asked.copy is not None:
-                self._memory.set_trial_intermediate_value(asked.copy, step, value)
+            self._memory.step(asked.copy, step, value)
             if self._record is not None:
                 self._record.step(asked.number, step, value)
         reached = self._rungs.setdefault(step, [])
@@ -158,27 +160,31 @@ class Search:
     def tell(
         self, asked: Asked, state: str, values: Sequence[float] | None = None, **told: Any
     ) -> None:
-        """How the trial ended: "done" with values, "pruned" (with those of the questions that it
-        was asked), or "failed". `told` is kept with it; of one that is `lost` nothing is known."""
+        """How the trial ended: "done" with values, "twice" with those of two measurements (of the
+        trial that it `repeats`), "pruned" (with those of the questions that it was asked), or
+        "failed". `told` is kept with it; of one that is `lost` nothing is known."""
         found = tuple(map(float, values)) if values is not None else None
         if self._record is not None:
             kept = {"state": state, "values": list(found) if found else None, **told}
             self._record.end(asked.number, kept, found)
-        self._learn(asked, state, found, bool(told.get("lost")))
+        self._learn(asked, state, found, told)
 
-    def _learn(self, asked: Asked, state: str, values: Values | None, lost: bool) -> None:
+    def _learn(
+        self, asked: Asked, state: str, values: Values | None, told: Mapping[str, Any]
+    ) -> None:
         """Tell the sampler. A failed point counts as the worst so far: near it is no good place."""
-        whole = state == "done"
-        if lost:
+        whole, lost = state in ("done", TWICE), bool(told.get("lost"))
+        if not lost:
+            number = told.get("repeats", asked.number)
+            self.known[asked.key] = Known(asked.point, values, number, whole)
+        elif self._is_mine(asked):
             self.known.pop(asked.key, None)
-        else:
-            self.known[asked.key] = Known(asked.point, values, asked.number, whole)
         if state == "pruned" and len(self.goals) == 1:
-            self._end_copy(asked.copy, None, pruned=True)
+            self._memory.end(asked.copy, None, pruned=True)
         elif state == "failed" and not lost:
-            self._end_copy(asked.copy, self._worst())
+            self._memory.end(asked.copy, self._worst())
         else:
-            self._end_copy(asked.copy, values)
+            self._memory.end(asked.copy, values)
 
     def _worst(self) -> Values | None:
         told = [one.values for one in self.known.values() if one.values and one.whole]
@@ -189,18 +195,6 @@ class Search:
             for goal, column in zip(self.goals, zip(*told, strict=True), strict=True)
         )
 
-    def _end_copy(self, copy: int | None, values: Values | None, *, pruned: bool = False) -> None:
-        from optuna.trial import TrialState
-
-        if copy is None:
-            return
-        state = TrialState.COMPLETE if values else TrialState.FAIL
-        if pruned:
-            state = TrialState.PRUNED
-        whole = list(values) if values else None
-        self._study.sampler.after_trial(self._study, self._memory.get_trial(copy), state, whole)
-        self._memory.set_trial_state_values(copy, state, whole)
-
     def _reserve(self, asked: Asked) -> Asked:
         self.known[asked.key] = Known(asked.point)
         if self.strategy.eta:
@@ -210,44 +204,10 @@ class Search:
             asked.bracket = self._random.choices(range(3), shares)[0]
         return asked
 
-    def _sampled(self) -> Asked:
-        """What the sampler suggests, known or not."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial = self._study.ask()
-            point = self.space.suggest(trial)
-        copy = self._memory.get_trial_id_from_study_id_trial_number(self._id, trial.number)
-        return Asked(
-            point, key_of(point), copy=copy, params=dict(trial.params),
-            distributions=dict(trial.distributions),
-        )  # fmt: skip
-
-    def _chosen(self, point: Point, why: str = "") -> Asked:
-        """A point that was chosen elsewhere, in memory as far as the sampler can represent it."""
-        asked = Asked(dict(point), key_of(point), why)
-        try:
-            made, script = given(self.space, point)
-        except ValueError:
-            return asked
-        if key_of(made) == asked.key:
-            asked.params, asked.distributions = script.params, script.distributions
-            asked.copy = self._copied(asked)
-        return asked
-
-    def _copied(self, asked: Asked, more: FrozenTrial | None = None) -> int:
-        from optuna.trial import TrialState, create_trial
-
-        template = create_trial(
-            state=TrialState.RUNNING, params=asked.params, distributions=asked.distributions,
-            system_attrs=more.system_attrs if more else {},
-            intermediate_values=more.intermediate_values if more else {},
-        )  # fmt: skip
-        return int(self._memory.create_new_trial(self._id, template))
-
     def _repeat(self, asked: Asked) -> None:
         """The sampler chose a known point: it learns the value again, and the record says so."""
         before = self.known[asked.key]
-        self._end_copy(asked.copy, before.values if before.whole else None)
+        self._memory.end(asked.copy, before.values if before.whole else None)
         if self._record is not None and before.values:
             self.begin(asked)
             told = {"state": "repeated", "values": list(before.values), "repeats": before.number}
@@ -263,7 +223,7 @@ class Search:
             near = self._random.choice(best) if best and draw < _DRAWS // 2 else None
             point = drawn(self.space, self._random, near, 1 + draw // 40)
             if key_of(point) not in self.known:
-                return self._reserve(self._chosen(point))
+                return self._reserve(self._memory.chosen(point))
         return None
 
     def _sync(self) -> None:
@@ -275,10 +235,11 @@ class Search:
             asked = Asked(point, key_of(point), number=trial.number, params=trial.params,
                           distributions=trial.distributions)  # fmt: skip
             if trial.number not in self._others:
-                self._others[trial.number] = self._copied(asked, trial) if trial.params else None
-                if asked.key in self.known:
-                    self._taken.add(asked.key)
-                self.known.setdefault(asked.key, Known(point))
+                copy = self._memory.copied(asked, trial) if trial.params else None
+                self._others[trial.number] = copy
+                before = self.known.get(asked.key)
+                if before is None or before.number == -1 or before.number > trial.number:
+                    self.known[asked.key] = Known(point, number=trial.number)
             if trial.state.is_finished():
                 asked.copy = self._others.pop(trial.number)
                 self._seen.add(trial.number)
@@ -290,6 +251,6 @@ class Search:
         for step, value in trial.intermediate_values.items():
             self._rungs.setdefault(step, []).append(value)
         if told["state"] == "repeated":
-            self._end_copy(asked.copy, values)
+            self._memory.end(asked.copy, values)
         else:
-            self._learn(asked, told["state"], values, bool(told.get("lost")))
+            self._learn(asked, told["state"], values, told)

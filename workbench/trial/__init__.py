@@ -12,7 +12,21 @@ not asked again, not even in another study.
 from __future__ import annotations
 
 from workbench.trial._bench import Bench
+from workbench.trial._held_out import limit, other_seed, planned, unseen
 from workbench.trial._questions import Question, questions
 from workbench.trial._records import Answered, Measured, difference
+from workbench.trial._speed import sides
 
-__all__ = ["Answered", "Bench", "Measured", "Question", "difference", "questions"]
+__all__ = [
+    "Answered",
+    "Bench",
+    "Measured",
+    "Question",
+    "difference",
+    "limit",
+    "other_seed",
+    "planned",
+    "questions",
+    "sides",
+    "unseen",
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -23,7 +23,7 @@ from workbench.trial._questions import Question
 from workbench.trial._records import Measured
 from workbench.trial._result import put_together
 from workbench.trial._setting import Setting
-from workbench.trial._speed import sides
+from workbench.trial._speed import FIGURES, sides
 from workbench.trial._work import Job, Share, State, Work
 
 T = TypeVar("T")
@@ -33,27 +33,31 @@ _TICK = 0.1  # seconds between two looks at `stop` and at what is to be written
 class Bench:
     """Measures points of one model on the questions of one study. Use it as a context manager.
 
-    `timed` wants speed and memory as well: the model is then loaded and questions are asked even
-    where all answers are known. `stop` is called ten times a second and ends a measurement by
-    raising; what was answered stays known. `trained` makes a model with settings of a training and
-    tells its name; it is asked again for each measurement, so it knows what it made before. Raises
-    EngineError, ModelNotFound among them.
+    `figures` are the wanted ones of quality, latency, throughput and memory. For others than
+    quality the model is loaded, and questions are asked even where all answers are known; without
+    quality only the questions that tell speed are asked. `stop` is called ten times a second and
+    ends a measurement by raising; what was answered stays known. `trained` makes a model with
+    settings of a training and tells its name; it is asked again for each measurement, so it knows
+    what it made before. Raises EngineError, ModelNotFound among them.
     """
 
     def __init__(
         self, model: str, questions: Sequence[Question], space: Space | None = None, *,
-        engine: str | None = None, timed: bool = True, stop: Callable[[], None] | None = None,
-        judge: str = "", trained: Callable[[Mapping[str, Any]], str] | None = None,
+        engine: str | None = None, figures: Collection[str] = FIGURES,
+        stop: Callable[[], None] | None = None, judge: str = "",
+        trained: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:  # fmt: skip
         if not questions:
             raise TuneError("Nothing to measure: a study needs at least one question.")
-        self.questions, self.space, self.timed = tuple(questions), space, timed
+        self.questions, self.space = tuple(questions), space
+        self._valued, self._timed = "quality" in figures, bool({*figures} - {"quality"})
         self.answered_from_cache = 0
         self._stop, self._trained = stop or (lambda: None), trained
         self._keeper = Keeper()
-        self._alone, self._at_once = sides(questions)
+        self._alone, self._at_once = sides(questions, figures)
         self._prompts = {one.sample.prompt for one in questions}
         self._states: dict[str, State] = {}
+        self._reloaded = ""  # the load that was made to measure a point again, while it stays
         tasks = {one.task.name: one.task for one in questions}
         wanted = [int(task.options.get("num_ctx", 0)) for task in tasks.values()]
         self._context = max(wanted) or None  # one load then serves all tasks
@@ -93,8 +97,8 @@ class Bench:
     def measure(self, point: Mapping[str, Any], n: int, *, again: bool = False) -> Measured:
         """What the point is worth on the first `n` questions.
 
-        `again` measures speed anew, after a load of its own, and takes the mean; where chance has
-        a part in the answers, each question is also answered once more, by another draw. Raises
+        `again` measures speed anew, after another load, and takes the mean; where chance has a part
+        in the answers, each question is also answered once more, by another draw. Raises
         TrialFailed where the engine cannot work so (the next measurement may), EngineError where
         it cannot work at all, TuneError for settings that no question can be asked under.
         """
@@ -104,20 +108,24 @@ class Bench:
         setting, work = Setting.of(point, self._context), self._work
         name, digest = self._run(work.asker.named(setting, self._model(setting)))
         if not work.hows:
-            self._run(work.begin(name, setting, self.timed))
+            self._run(work.begin(name, setting, self._timed))
         text = json.dumps(dict(point), sort_keys=True, default=str)
         state = self._states.setdefault(text, State())
         state.draws += again
-        shares, notes = self._shares(setting, digest, state, self.questions[:n])
-        self._recall(shares, state)
+        speedy = self._alone | self._at_once
+        wanted = [one for one in self.questions[:n] if self._valued or one.key in speedy]
+        shares, notes = self._shares(setting, digest, state, wanted)
+        if self._valued:
+            self._recall(shares, state)
         jobs = self._jobs(shares, setting, state, again)
         before = work.asked
-        if jobs or (self.timed and setting.load not in work.memory):
-            anew = again and self.timed
-            self._run(work.do(name, setting, jobs, state, timed=self.timed, anew=anew))
+        if jobs or (self._timed and setting.load not in work.memory):
+            anew = again and self._timed and self._reloaded != setting.load
+            self._run(work.do(name, setting, jobs, state, timed=self._timed, anew=anew))
+            self._reloaded = setting.load if anew or self._reloaded == setting.load else ""
         asked = work.asked - before
         return put_together(
-            work, setting, state, shares, jobs, notes, self._alone if self.timed else None, asked
+            work, setting, state, shares, jobs, notes, self._alone, asked, valued=self._valued
         )
 
     def _model(self, setting: Setting) -> str:
@@ -173,7 +181,7 @@ class Bench:
             side = self._side(share, setting, state, again)
             for draw, answer in enumerate(share.keys):
                 failed = answer in work.errors and not again
-                valued = answer not in work.values and not failed
+                valued = self._valued and answer not in work.values and not failed
                 timed = side if draw == len(share.keys) - 1 else ""
                 if valued or timed:
                     jobs.append(Job(share, draw, timed, valued))
@@ -185,14 +193,14 @@ class Bench:
         """Which time of the question is to be measured, if any."""
         key, likely = share.question.key, share.how == "likelihood"
         known = key in state.times or share.keys[-1] in self._work.errors
-        if not self.timed or (known and not again):
+        if known and not again:
             return ""
         if key in self._at_once:
             return "" if likely else "at once"
         if key not in self._alone:
             return ""
-        weighed = self._work.weighed.get((setting.load, share.keys[0])) if likely else None
-        if weighed is not None and not again:
+        weighed = self._work.weighed.get((setting.load, share.keys[-1]))
+        if weighed is not None and not again:  # the same answer, whatever else the point says
             state.times[key] = [weighed]
             return ""
         return "alone"

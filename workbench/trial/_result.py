@@ -15,25 +15,25 @@ from workbench.trial._work import Job, Share, State, Work
 
 def put_together(
     work: Work, setting: Setting, state: State, shares: Sequence[Share], jobs: Sequence[Job],
-    notes: Sequence[str], alone: Collection[str] | None, asked: int,
+    notes: Sequence[str], alone: Collection[str], asked: int, *, valued: bool,
 ) -> Measured:  # fmt: skip
-    """The point's figures. `alone` are keys of the questions that tell latency; None: untimed."""
+    """The point's figures. `alone` are keys of the questions that tell latency; `valued` says
+    whether answers were to be scored."""
     fresh = {job.key for job in jobs if job.valued}
     answers = tuple(_answered(work, state, share, fresh) for share in shares)
     keys = {share.question.key for share in shares}
     times = {key: same for key, same in state.times.items() if key in keys}
-    timed = alone is not None
     return Measured(
         point=dict(setting.point),
         answers=answers,
         quality=quality_of(answers),
-        latency=latency(times, alone) if alone is not None else None,
-        throughput=throughput(state.crowds) if timed else None,
+        latency=latency(times, alone),
+        throughput=throughput(state.crowds),
         memory=work.memory.get(setting.load),
         load_seconds=work.loading.get(setting.load),
         asked=asked,
         cached=sum(answer.cached for answer in answers),
-        notes=(*notes, *_notes(answers)),
+        notes=(*notes, *_notes(answers, valued=valued)),
     )
 
 
@@ -64,7 +64,7 @@ def _answered(work: Work, state: State, share: Share, fresh: set[Key]) -> Answer
     )
 
 
-def _notes(answers: Sequence[Answered]) -> list[str]:
+def _notes(answers: Sequence[Answered], *, valued: bool) -> list[str]:
     failed = [answer for answer in answers if answer.error is not None]
     blank = [answer for answer in answers if answer.value is None]
     notes = []
@@ -73,6 +73,6 @@ def _notes(answers: Sequence[Answered]) -> list[str]:
             f"{len(failed)} of {len(answers)} questions got no answer and count as 0: "
             f"{failed[0].error}"
         )
-    if blank:
+    if blank and valued:
         notes.append(f"{len(blank)} of {len(answers)} answers could not be scored.")
     return notes

@@ -1,7 +1,8 @@
 """How fast answers come: which questions tell it, and what of it is fair.
 
-Of the first questions half are asked alone, for latency, and half at once, for throughput; each
-task has its share of both, and a question is always on the same side, whatever the point.
+Of the first questions half are asked alone, for latency, and half at once, for throughput, where
+both are wanted; each task has its share of both, and a question is always on the same side,
+whatever the point.
 
 Fair is not what the clock says: after one trial the engine has the prompts in its cache, and the
 next trial under the same load reads them in no time. So a prompt's reading counts as it was when
@@ -19,7 +20,8 @@ from workbench.bench import Answer
 from workbench.statistics import Interval, mean
 from workbench.trial._questions import Question
 
-TIMED = 32  # first questions that tell speed, half of them alone
+FIGURES = ("quality", "latency", "throughput", "memory")
+EACH = 16  # questions that tell latency, and that tell throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,22 @@ class Time:
         )
 
 
-def sides(questions: Sequence[Question]) -> tuple[frozenset[str], frozenset[str]]:
-    """Keys of the questions that are asked alone, and of those asked at once."""
+def sides(
+    questions: Sequence[Question], figures: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Keys of the questions that are asked alone, and of those asked at once, for these figures.
+
+    A model holds most memory when it was asked something, whatever answers are known.
+    """
+    alone_too, at_once_too = bool({"latency", "memory"} & {*figures}), "throughput" in figures
+    if not (alone_too and at_once_too):
+        first = frozenset(question.key for question in questions[:EACH])
+        return first if alone_too else frozenset(), first if at_once_too else frozenset()
     seen: dict[str, int] = defaultdict(int)
     order: dict[str, int] = {}
     alone: set[str] = set()
     at_once: set[str] = set()
-    for question in questions[:TIMED]:
+    for question in questions[: 2 * EACH]:
         name = question.task.name
         turn = seen[name] + order.setdefault(name, len(order))
         seen[name] += 1

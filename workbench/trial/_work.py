@@ -79,7 +79,7 @@ class Work:
         self.errors: dict[Key, str] = {}
         self.memory: dict[str, int | None] = {}  # by load
         self.loading: dict[str, float | None] = {}  # seconds, by load
-        self.weighed: dict[tuple[str, Key], Time] = {}  # likelihoods, by load
+        self.weighed: dict[tuple[str, Key], Time] = {}  # answers that were asked alone, by load
         self.hows: dict[str, How] = {}  # by task; empty before the model was probed
         self.left_out: dict[str, str] = {}  # tasks that cannot be asked, and why
         self.asked = 0
@@ -175,7 +175,7 @@ class Work:
         """With the prompt's reading as it was when it was read first after the load."""
         prompt = (job.share.question.key, job.share.task.system, job.share.task.shots)
         fair = was.read_in(self._readings.setdefault(prompt, was.reading))
-        if job.share.how == "likelihood":
+        if job.side == "alone":
             self.weighed.setdefault((setting.load, job.key), fair)
         return fair
 

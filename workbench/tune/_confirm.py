@@ -5,8 +5,8 @@ objectives, up to five points of the front) is asked new questions, and so are t
 A point whose settings are all the engine's options is measured as a run of the Benchmarks room,
 where it can be seen; others (a system text, examples, other weights) as trials are.
 
-Speed is measured as in trials, of all points one after the other and then once more, each after a
-load of its own: what comes first would otherwise find an engine that is still cold. An objective is
+Speed is measured as in trials, of all points one after the other and then once more, after another
+load: what comes first would otherwise find an engine that is still cold. An objective is
 better for certain where it is so at the worse ends of the intervals of the paired differences in
 quality and of the paired ratios of seconds; memory and throughput count where they differ by more
 than 2 and 10 %. Where nothing is better for certain, the default settings are best.
@@ -15,7 +15,7 @@ than 2 and 10 %. Where nothing is better for certain, the default settings are b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -24,15 +24,15 @@ from workbench.errors import TuneError
 from workbench.jobs import JobContext
 from workbench.protocol import OPTIONS
 from workbench.search import Objective
+from workbench.space import load_key
 from workbench.statistics import Difference, paired, weighted_paired
-from workbench.tune._held_out import limit, other_seed, unseen
-from workbench.tune._race import figures_of, timed
+from workbench.trial import Bench, Measured, Question, limit, other_seed, sides, unseen
+from workbench.tune._race import figures_of, timed, wanted
 from workbench.tune._within import Within
 from workbench.types import Json
 
 if TYPE_CHECKING:
     from workbench.space import Point
-    from workbench.trial import Measured, Question
     from workbench.tune._records import Study, Trial
 
 Key = tuple[str, str]
@@ -61,7 +61,6 @@ class Confirmation:
     ) -> None:  # fmt: skip
         self._context, self._study, self._goals = context, study, goals
         self._trained = trained
-        self._timed = timed(goals)
         seed, count = int(study.settings["seed"]), int(study.settings["held_out"])
         self._seed = other_seed(seed)
         self._fresh = unseen(asked, study.suite, seed, count)
@@ -69,6 +68,8 @@ class Confirmation:
             raise TuneError(
                 "No question is left that the search did not ask: nothing is confirmed."
             )
+        self._wanted = wanted(goals)
+        self._alone, _ = sides(self._fresh, self._wanted)
         self._weights = {one.task.name: one.weight for one in self._fresh}
         self._engine: str | None = study.settings.get("engine")
 
@@ -83,7 +84,9 @@ class Confirmation:
         plain = all(set(point) <= set(OPTIONS) for point in (default.point, *points.values()))
         first = default.number
         every = {first: default.point, **points}
-        measured = self._measured(every) if not plain or self._timed else {}
+        # of plain points a run tells quality
+        figures = self._wanted - {"quality"} if plain else self._wanted
+        measured = self._measured(every, figures) if figures else {}
         held: dict[int, Held] = {}
         for number, point in every.items():
             found = measured.get(number)
@@ -139,19 +142,21 @@ class Confirmation:
             return None
         return run if run.state == "done" else None
 
-    def _measured(self, points: Mapping[int, Point]) -> dict[int, Measured]:
-        """As trials are, each twice where speed counts."""
-        from workbench.trial import Bench
-
+    def _measured(
+        self, points: Mapping[int, Point], figures: Collection[str]
+    ) -> dict[int, Measured]:
+        """As trials are, each twice where speed counts; those of one load one after the other."""
         found: dict[int, Measured] = {}
+        space = self._study.space
+        ordered = sorted(points.items(), key=lambda one: str(load_key(one[1], space)))
         judge = str(self._study.settings.get("judge") or "")
         with Bench(
-            self._study.model, self._fresh, self._study.space, engine=self._engine,
-            timed=self._timed, stop=self._context.check_cancelled, judge=judge,
+            self._study.model, self._fresh, space, engine=self._engine, figures=figures,
+            stop=self._context.check_cancelled, judge=judge,
             trained=self._trained,
         ) as bench:  # fmt: skip
-            for again in (False, True) if self._timed else (False,):
-                for number, point in points.items():
+            for again in (False, True) if timed(self._goals) else (False,):
+                for number, point in ordered:
                     words = f"Measuring trial {number} on {len(self._fresh)} new questions"
                     self._context.progress(None, words)
                     found[number] = bench.measure(point, len(self._fresh), again=again)
@@ -170,7 +175,8 @@ class Confirmation:
         ]
         whole = sum(weight for _, weight in means)
         quality = sum(mean * weight for mean, weight in means) / whole if whole else None
-        told = figures_of(one.speed) if one.speed is not None else dict(one.told)
+        measured = figures_of(one.speed) if one.speed is not None else {}
+        told = {**one.told, **{name: it for name, it in measured.items() if it is not None}}
         return {"latency": None, "throughput": None, "memory": None, **told, "quality": quality}
 
     def _both(self, one: Held, other: Held) -> dict[str, list[Key]]:
@@ -196,7 +202,7 @@ class Confirmation:
         )
 
     def _row(self, number: int, one: Held, default: Held) -> Json:
-        quality, ratio = self._difference(one, default), _ratio(one.speed, default.speed)
+        quality, ratio = self._difference(one, default), self._ratio(one.speed, default.speed)
         mine, theirs = self._figures(one, default), self._figures(default, one)
         low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
         base = theirs["quality"]
@@ -223,19 +229,22 @@ class Confirmation:
         row["difference"] = asdict(quality)
         return {**row, "words": _words(number, row, quality)}
 
-
-def _ratio(one: Measured | None, other: Measured | None) -> Difference | None:
-    """How many times as many seconds, as a logarithm, paired by question."""
-    theirs = {a.question: a for a in other.answers} if other else {}
-    pairs = [
-        (mine.seconds, theirs[mine.question].seconds, mine.group)
-        for mine in (one.answers if one else ())
-        if mine.question in theirs and mine.seconds > 0 and theirs[mine.question].seconds > 0
-    ]
-    if not pairs:
-        return None
-    a, b, groups = zip(*pairs, strict=True)
-    return paired([math.log(x) for x in a], [math.log(x) for x in b], groups)
+    def _ratio(self, one: Measured | None, other: Measured | None) -> Difference | None:
+        """How many times as many seconds an answer takes that is asked alone, as a logarithm,
+        paired by question."""
+        mine, theirs = (
+            {a.question: a for a in (side.answers if side else ()) if a.question in self._alone}
+            for side in (one, other)
+        )
+        pairs = [
+            (a.seconds, theirs[key].seconds, a.group)
+            for key, a in mine.items()
+            if key in theirs and a.seconds > 0 and theirs[key].seconds > 0
+        ]
+        if not pairs:
+            return None
+        a, b, groups = zip(*pairs, strict=True)
+        return paired([math.log(x) for x in a], [math.log(x) for x in b], groups)
 
 
 def _aim(

@@ -1,4 +1,4 @@
-"""One trial: measured part by part, ended early where it cannot win, and twice where it may."""
+"""One trial: measured part by part, and ended early where it cannot win."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TrialFailed, TuneError
-from workbench.search import Objective, front_of
+from workbench.search import TWICE, Objective, front_of
 from workbench.tune._race import (
     figures_of,
     hopeless,
     parts,
-    timed,
     values_of,
     worse_than_default,
 )
@@ -27,7 +26,7 @@ _RIVALS = 5  # of the front, that a trial is compared with while it goes on
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a trial ended: "done" or "pruned"."""
+    """How a trial ended: "done", "pruned", or "twice" for one that was measured once more."""
 
     state: str
     values: tuple[float, ...]
@@ -44,12 +43,15 @@ class Judge:
     default: Measured | None = None
     whole: dict[int, Measured] = field(default_factory=dict)  # by the trial's number
     values: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    twice: set[int] = field(default_factory=set)  # numbers of those that were measured again
     loads: list[float] = field(default_factory=list)  # seconds
 
     def keep(self, number: int, ended: Ended) -> None:
         """Later trials are compared with this one."""
-        if ended.state == "done":
+        if ended.state in ("done", TWICE):
             self.whole[number], self.values[number] = ended.measured, ended.values
+        if ended.state == TWICE:
+            self.twice.add(number)
 
     def front(self) -> list[int]:
         """Numbers of the best trials so far."""
@@ -72,10 +74,13 @@ class Judge:
         if self.default is None:
             self.default = found
             return Ended("done", self._values(found), found)
-        if timed(self.goals) and self._promising(self._values(found)):
-            found = self._measure(asked.point, looks[-1], again=True)  # is it as quick again?
         why = worse_than_default(self.goals, found, self.default)
         return Ended("pruned" if why else "done", self._values(found), found, why)
+
+    def again(self, point: Point) -> Ended:
+        """Measure a point once more. Raises TrialFailed."""
+        found = self._measure(point, len(self.bench.questions), again=True)
+        return Ended(TWICE, self._values(found), found)
 
     @property
     def _default(self) -> Measured:
@@ -84,10 +89,6 @@ class Judge:
 
     def _rivals(self) -> Mapping[int, Measured]:
         return {number: self.whole[number] for number in self.front()[:_RIVALS]}
-
-    def _promising(self, values: tuple[float, ...]) -> bool:
-        rivals = [self.values[number] for number in self.front()]
-        return len(rivals) in front_of([*rivals, values], self.goals)
 
     def _values(self, found: Measured) -> tuple[float, ...]:
         try:

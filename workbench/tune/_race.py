@@ -49,9 +49,14 @@ def values_of(
     return tuple(goal.value(figures, default) for goal in goals)
 
 
+def wanted(goals: Sequence[Objective]) -> frozenset[str]:
+    """The figures that have to be measured. Quality always: no setting may win by bad answers."""
+    return frozenset({"quality"}).union(*(goal.needs for goal in goals))
+
+
 def timed(goals: Sequence[Objective]) -> bool:
     """Whether speed or memory have to be measured."""
-    return any(goal.needs - {"quality"} for goal in goals)
+    return bool(wanted(goals) - {"quality"})
 
 
 def hopeless(

@@ -13,6 +13,7 @@ from workbench.jobs import JobCancelled, JobContext
 from workbench.search import front_of
 from workbench.tune import _keep as keep
 from workbench.tune._confirm import MOST, Confirmation
+from workbench.tune._race import wanted
 from workbench.tune._records import Study, Trial
 from workbench.tune._session import Session
 from workbench.tune._trials import default_of, front, told
@@ -54,12 +55,16 @@ def _run(context: JobContext, study: Study, worker: int) -> dict[str, Any]:
     asked = questions(study.suite, seed=int(settings["seed"]), count=int(settings["samples"]))
     session = Session(context, study, worker)
     with Bench(
-        study.model, asked, study.space, engine=settings.get("engine"), timed=session.timed,
+        study.model, asked, study.space, engine=settings.get("engine"),
+        figures=wanted(session.goals),
         stop=session.stop, judge=str(settings.get("judge") or ""), trained=session.maker,
     ) as bench:  # fmt: skip
         session.search(bench, facts)
+        last = not session.others() and keep.claim(study, session.worker)
+        if last:
+            session.measure_front_again()
         thrift = {"loads": bench.loads, "answered_from_cache": bench.answered_from_cache}
-    if session.others() or not keep.claim(study, session.worker):
+    if not last:
         return {**thrift, "words": "No point is left for this worker; others are at work."}
     return {**told(_finished(context, study, session, asked)), **thrift}
 

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import TrialFailed, TuneError
 from workbench.jobs import JobContext
-from workbench.search import TOLD, Asked, Record, Search, objective, strategy
+from workbench.search import TOLD, TWICE, Asked, Record, Search, objective, strategy
 from workbench.space import load_key, too_large
 from workbench.tune import _keep as keep
 from workbench.tune._made import Maker, Outlearnt, trains
 from workbench.tune._measure import Ended, Judge
 from workbench.tune._race import timed
+from workbench.tune._trials import counts, running, spent, worker_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from workbench.space import ModelFacts
+    from workbench.space import ModelFacts, Point
     from workbench.trial import Bench
     from workbench.tune._records import Study
 
@@ -60,13 +61,12 @@ class Session:
             record=self._record, worker=self.worker, alone=self._alone,
             first=[(dict(point), "earlier") for point in settings.get("first") or ()],
         )  # fmt: skip
-        for trial in lost:
-            self._steps.again(trial.user_attrs["point"])
+        self._revive(lost)
         self.maker = (
             Maker(context, study, self._steps.strategy.eta) if trains(study.space) else None
         )
         self._began: float | None = None  # of the trial under way
-        self._spent = _spent(self._record.trials())
+        self._spent = spent(self._record.trials())
         self._loaded, self._seconds = "", [0.0]
 
     def search(self, bench: Bench, facts: ModelFacts) -> None:
@@ -81,15 +81,42 @@ class Session:
                 else:
                     self._try(asked)
 
-    @property
-    def timed(self) -> bool:
-        """Whether speed or memory have to be measured."""
-        return timed(self.goals)
+    def measure_front_again(self) -> None:
+        """Measure the trials of the front once more, until all of it was: picked out of many, what
+        looked quick may have been lucky. Where only quality counts, the same questions would say
+        the same. For the last worker."""
+        self._take_over()
+        tried: set[int] = set()
+        while timed(self.goals):
+            left = set(self._judge.front()) - self._judge.twice - tried
+            if not left:
+                return
+            points = {number: self._judge.whole[number].point for number in left}
+            for number in sorted(left, key=lambda one: load_key(points[one], self.study.space)):
+                self._measure_again(number, points[number])
+            tried |= left
+
+    def _measure_again(self, number: int, point: Point) -> None:
+        self._context.check_cancelled()
+        self._context.progress(0.9, f"Measuring trial {number} once more")
+        asked = self._steps.repeat(point)
+        self._steps.begin(asked)
+        try:
+            ended = self._judge.again(point)
+        except TrialFailed as error:  # then it stands as it was measured first
+            self._steps.tell(asked, "failed", why=str(error), lost=True)
+            return
+        except BaseException as error:
+            self._steps.tell(asked, "failed", why=str(error), lost=True)
+            raise
+        measured = ended.measured.to_json()
+        self._steps.tell(asked, ended.state, ended.values, measured=measured, repeats=number)
+        self._judge.keep(number, ended)
 
     def others(self) -> bool:
         """Whether other workers still try points."""
-        running = {_worker(trial) for trial in _running(self._record.trials())} - {self.worker}
-        return bool(keep.alive(sorted(running)))
+        workers = {worker_of(trial) for trial in running(self._record.trials())} - {self.worker}
+        return bool(keep.alive(sorted(workers)))
 
     def stop(self) -> None:
         """For the bench: raise when the job is cancelled, or the time is over."""
@@ -108,8 +135,7 @@ class Session:
                 self._try(asked)
                 continue
             time.sleep(_LOOK)
-            for trial in self._lost():
-                self._steps.again(trial.user_attrs["point"])
+            self._revive(self._lost())
             self._take_over()
 
     def _take_over(self) -> None:
@@ -118,10 +144,12 @@ class Session:
 
         for trial in self._record.trials():
             told = trial.user_attrs.get(TOLD) or {}
-            if told.get("state") != "done" or trial.number in self._judge.whole:
+            state, number = told.get("state"), told.get("repeats", trial.number)
+            known = self._judge.whole if state == "done" else self._judge.twice
+            if state not in ("done", TWICE) or number in known:
                 continue
             measured, values = Measured.of(told["measured"]), tuple(told["values"])
-            self._judge.keep(trial.number, Ended("done", values, measured))
+            self._judge.keep(number, Ended(state, values, measured))
             if trial.user_attrs.get("why") == "default":
                 self._judge.default = measured
 
@@ -130,8 +158,7 @@ class Session:
         batch: list[Asked] = []
         refused = 0
         if not self._alone:
-            for trial in self._lost():
-                self._steps.again(trial.user_attrs["point"])
+            self._revive(self._lost())
             self._take_over()
         while len(batch) < self._ahead() and refused < _REFUSED and not self._over(len(batch)):
             asked = self._steps.ask()
@@ -174,6 +201,9 @@ class Session:
 
     def _try(self, asked: Asked) -> None:
         number = self._steps.begin(asked)
+        if self._steps.taken(asked):  # begun elsewhere in the same moment
+            self._steps.tell(asked, "failed", why="Another worker tries this point.", lost=True)
+            return
         self._say(number)
         self._began = time.monotonic()
         try:
@@ -229,42 +259,18 @@ class Session:
 
     def _lost(self) -> Iterable[FrozenTrial]:
         """Trials whose workers are gone; each is told so, and given to one worker only."""
-        running = [one for one in _running(self._record.trials()) if not self._is_mine(one)]
-        living = keep.alive([_worker(trial) for trial in running])
-        for trial in running:
+        others = [one for one in running(self._record.trials()) if not self._is_mine(one)]
+        living = keep.alive([worker_of(trial) for trial in others])
+        for trial in others:
             told = {"state": "failed", "lost": True, "why": "Its worker was ended."}
-            if _worker(trial) not in living and self._record.end(trial.number, told):
+            if worker_of(trial) not in living and self._record.end(trial.number, told):
                 yield trial
 
+    def _revive(self, lost: Iterable[FrozenTrial]) -> None:
+        """Ask for the points of lost trials before any other."""
+        for trial in lost:
+            if trial.user_attrs.get("why") != TWICE:
+                self._steps.again(trial.user_attrs["point"])
+
     def _is_mine(self, trial: FrozenTrial) -> bool:
-        return bool(self.worker) and _worker(trial) == self.worker
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of the study's iterations: it was measured, or is being measured."""
-    told = trial.user_attrs.get(TOLD) or {}
-    free = told.get("lost") or told.get("refused") or told.get("state") == "repeated"
-    return not free and "point" in trial.user_attrs
-
-
-def _running(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    return [one for one in trials if not one.state.is_finished() and "point" in one.user_attrs]
-
-
-def _worker(trial: FrozenTrial) -> str:
-    return str(trial.user_attrs.get("worker", ""))
-
-
-def _spent(trials: Iterable[FrozenTrial]) -> float:
-    """Seconds in which at least one trial was under way; those of the lost are not known."""
-    spans = sorted(
-        (trial.datetime_start, trial.datetime_complete) for trial in trials
-        if trial.datetime_start and trial.datetime_complete
-        and not (trial.user_attrs.get(TOLD) or {}).get("lost")
-    )  # fmt: skip
-    seconds, until = 0.0, None
-    for start, end in spans:
-        begin = start if until is None or start > until else until
-        seconds += max(0.0, (end - begin).total_seconds())
-        until = end if until is None or end > until else until
-    return seconds
+        return bool(self.worker) and worker_of(trial) == self.worker

@@ -14,8 +14,8 @@ from workbench.search import objectives as chosen_objectives
 from workbench.search import strategy as chosen_strategy
 from workbench.settings import env_int
 from workbench.space import Point, Space, facts_of, find_space, key_of, narrowed
+from workbench.trial import planned
 from workbench.tune import _keep as keep
-from workbench.tune._held_out import planned
 from workbench.tune._made import forget, kept_of, name_of, trains
 from workbench.tune._records import Study
 from workbench.tune._trials import front, trials

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TuneError
-from workbench.search import TOLD, front_of, objective, recorded
+from workbench.search import TOLD, TWICE, front_of, objective, recorded
 from workbench.tune import _keep as keep
 from workbench.tune._records import Study, Trial, TrialState
 
@@ -14,9 +16,20 @@ if TYPE_CHECKING:
 
 
 def trials(study: Study | str) -> list[Trial]:
-    """All trials, by number; none before the study began."""
+    """All trials, by number; none before the study began. One that was measured twice is one, with
+    the figures of both."""
     id = study.id if isinstance(study, Study) else keep.find(study).id
-    return [_trial(one) for one in recorded(id) if "point" in one.user_attrs]
+    rows = [one for one in recorded(id) if "point" in one.user_attrs]
+    found = {one.number: _trial(one) for one in rows if one.user_attrs.get("why") != TWICE}
+    for row in rows:
+        told = row.user_attrs.get(TOLD) or {}
+        if told.get("state") == TWICE and told["repeats"] in found:
+            first, more = found[told["repeats"]], _trial(row)
+            found[first.number] = replace(
+                first, measured=more.measured, values=more.values,
+                seconds=first.seconds + more.seconds,
+            )  # fmt: skip
+    return list(found.values())
 
 
 def front(study: Study | str) -> list[Trial]:
@@ -55,6 +68,38 @@ def told(study: Study) -> dict[str, Any]:
     """What the study's job returns."""
     names = ("best", "front", "words")
     return {"study": study.id, **{name: study.result.get(name) for name in names}}
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of the study's iterations: it was measured, or is being measured."""
+    told = trial.user_attrs.get(TOLD) or {}
+    free = told.get("lost") or told.get("refused") or told.get("state") in ("repeated", TWICE)
+    return not free and "point" in trial.user_attrs
+
+
+def running(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that are under way."""
+    return [one for one in trials if not one.state.is_finished() and "point" in one.user_attrs]
+
+
+def worker_of(trial: FrozenTrial) -> str:
+    """Who tries it (`job/attempt`)."""
+    return str(trial.user_attrs.get("worker", ""))
+
+
+def spent(trials: Iterable[FrozenTrial]) -> float:
+    """Seconds in which at least one trial was under way; those of the lost are not known."""
+    spans = sorted(
+        (trial.datetime_start, trial.datetime_complete) for trial in trials
+        if trial.datetime_start and trial.datetime_complete
+        and not (trial.user_attrs.get(TOLD) or {}).get("lost")
+    )  # fmt: skip
+    seconds, until = 0.0, None
+    for start, end in spans:
+        begin = start if until is None or start > until else until
+        seconds += max(0.0, (end - begin).total_seconds())
+        until = end if until is None or end > until else until
+    return seconds
 
 
 def _trial(frozen: FrozenTrial) -> Trial:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import TuneError
-from workbench.trial import Question, questions
+from workbench.trial._questions import Question, questions
 
 if TYPE_CHECKING:
     from workbench.scorers import Sample
@@ -79,10 +79,14 @@ def limit(fresh: Sequence[Question], seed: int) -> int:
     """How many samples of each task of this seed hold all of these."""
     wanted = {(one.task.name, one.sample.id) for one in fresh}
     tasks = {one.task.name: one.task for one in fresh}
-    places = [
-        place
-        for task in tasks.values()
-        for place, sample in enumerate(task.samples(_MOST, seed))
-        if (task.name, sample.id) in wanted
-    ]
-    return max(places) + 1
+    drawn = len(fresh)  # making many more than are needed takes seconds
+    while True:
+        places = [
+            place
+            for task in tasks.values()
+            for place, sample in enumerate(task.samples(drawn, seed))
+            if (task.name, sample.id) in wanted
+        ]
+        if len(places) >= len(wanted) or drawn >= _MOST:
+            return max(places) + 1
+        drawn *= 2
