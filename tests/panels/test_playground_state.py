@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from workbench.engines import engine_status
+from workbench.engines import engine_status, start_engine, stop_engine
 from workbench.errors import ModelNotFound
 from workbench.panels.states import PlaygroundState, Turn
 
@@ -167,3 +167,18 @@ async def test_a_killed_engine_leaves_what_came_and_the_next_call_works(
     await playground.regenerate()
     assert playground.problem is None
     assert playground.last.metrics and playground.last.metrics.eval_count == 5
+
+
+async def test_an_engine_that_was_started_again_elsewhere_is_found(
+    playground: PlaygroundState,
+) -> None:
+    """A page that was made ready before, or left open, knows the old port."""
+    assert playground.engine.engine
+    before = playground.engine.engine.url
+    await asyncio.to_thread(stop_engine)
+    assert await asyncio.to_thread(start_engine) != before
+    options(playground, num_predict=5)
+    await playground.send(PROMPT)
+    assert playground.problem is None
+    assert playground.last and playground.last.metrics
+    assert playground.last.metrics.eval_count == 5

@@ -46,7 +46,16 @@ class EngineState(State):
     deleting = Unicode("")  # the model whose deletion waits for a second click
 
     async def connect(self, *, start: bool = True) -> AsyncEngine:
-        """The connection, made anew when it broke. Raises EngineUnreachable."""
+        """The connection, made anew when it broke. Raises EngineUnreachable.
+
+        An engine that was started again has another port, and a page that waited for its reader
+        (a preheated one) knows only the old one: so it is asked whether it is there still.
+        """
+        if self._connection is not None:
+            try:
+                await self._connection.version()
+            except (EngineUnreachable, StreamBroken):
+                self._connection = None  # not closed: an answer may still stream
         if self._connection is None:
             from workbench.engines import aconnect
 
