@@ -28,7 +28,7 @@ def report(quick: bool) -> str:
             "|---|---|---|",
         ]
         for name in _STRATEGIES:
-            search(space, name, "maximize_quality", _any, 3, storage="warm")
+            search(space, name, "maximize_quality", _any, 10, storage="warm")  # libraries
             begun, busy = time.perf_counter(), time.process_time()
             search(space, name, "maximize_quality", _any, trials, storage=name)
             seconds, busy = time.perf_counter() - begun, time.process_time() - busy

@@ -18,7 +18,7 @@ from workbench.statistics import paired
 
 _SHARE = 5  # one in so many points may be evaluated
 _NAMES = (
-    "bayesian_optimization", "bayesian_optimization_gp", "evolutionary", "random_search",
+    "bayesian_optimization", "bayesian_optimization_tpe", "evolutionary", "random_search",
     "grid_search",
 )  # fmt: skip
 _BUDGET = 0.4  # of random search's questions, which Hyperband may ask

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.search._memory import Memory
 from workbench.search._objectives import front_of
 from workbench.search._points import Asked, Known, Values
+from workbench.search._process import Process
 from workbench.search._record import TOLD, Record
 from workbench.search._scripted import drawn
 from workbench.search._strategies import Strategy
@@ -62,6 +63,7 @@ class Search:
         seed += _STRIDE * (len(record.trials()) if record else 0)
         self._random = random.Random(seed)  # noqa: S311 (points of a search are no secrets)
         self._memory = Memory(space, chosen, goals, seed)
+        self._process = Process(space, goals, seed) if chosen.process else None
         self._first = deque(first)
         size = space.size() if chosen.learns else None
         self._countable = size is not None and size <= 5_000
@@ -79,7 +81,11 @@ class Search:
         if self._grid is not None:
             fresh = next((point for point in self._grid if key_of(point) not in self.known), None)
             return None if fresh is None else self._reserve(self._memory.chosen(fresh))
-        if self._countable and len(self.known) > _STARTUP and self._random.random() < _NEAR:
+        if self._process is not None:
+            promising = self._process.next(self.known, self._best(), self._worst())
+            if promising is not None:
+                return self._reserve(self._memory.chosen(promising))
+        elif self._countable and len(self.known) > _STARTUP and self._random.random() < _NEAR:
             return self._untried()
         for _ in range(_REPEATS):
             asked = self._memory.sampled()
@@ -176,7 +182,7 @@ class Search:
         whole, lost = state in ("done", TWICE), bool(told.get("lost"))
         if not lost:
             number = told.get("repeats", asked.number)
-            self.known[asked.key] = Known(asked.point, values, number, whole)
+            self.known[asked.key] = Known(asked.point, values, number, whole, state == "failed")
         elif self._is_mine(asked):
             self.known.pop(asked.key, None)
         if state == "pruned" and len(self.goals) == 1:
@@ -213,12 +219,15 @@ class Search:
             told = {"state": "repeated", "values": list(before.values), "repeats": before.number}
             self._record.end(asked.number, told, before.values if before.whole else None)
 
+    def _best(self) -> list[Point]:
+        """The points of the front."""
+        whole = [one for one in self.known.values() if one.values and one.whole]
+        places = front_of([one.values or () for one in whole], self.goals)
+        return [whole[place].point for place in places]
+
     def _untried(self) -> Asked | None:
         """A point near a good one, else anywhere, that nobody tried; None where there is none."""
-        whole = [one for one in self.known.values() if one.values and one.whole]
-        best = [
-            whole[place].point for place in front_of([w.values or () for w in whole], self.goals)
-        ]
+        best = self._best()
         for draw in range(_DRAWS):
             near = self._random.choice(best) if best and draw < _DRAWS // 2 else None
             point = drawn(self.space, self._random, near, 1 + draw // 40)

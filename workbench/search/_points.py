@@ -35,3 +35,4 @@ class Known:
     values: Values | None = None
     number: int = -1
     whole: bool = False  # it was asked all questions
+    failed: bool = False

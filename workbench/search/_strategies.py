@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import MissingExtra, TuneError
+from workbench.errors import TuneError
 from workbench.texts import nearest
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GROUP = "workbench.strategies"  # entry points: a Strategy
 _STARTUP = 8  # random points before a model of the space is worth something
 _POPULATION = 10
+_FORMER = {"bayesian_optimization_gp": "bayesian_optimization"}  # in studies that were kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Strategy:
     sampler: Callable[[Space, int, int], Any]
     grid: bool = False  # the space's grid is walked, and the sampler not asked
     learns: bool = True  # later points depend on earlier ones
+    process: bool = False  # a Gaussian process chooses, after the sampler's first points
     eta: int = 0  # one of so many goes on at each rung; 0: no successive halving
     most_objectives: int = 4
 
@@ -55,19 +57,6 @@ def _tpe(space: Space, objectives: int, seed: int) -> Any:
     )  # fmt: skip
 
 
-def _gp(space: Space, objectives: int, seed: int) -> Any:
-    from optuna.samplers import GPSampler
-
-    try:
-        import torch  # noqa: F401 (takes seconds, and not every installation has it)
-    except ImportError:
-        raise MissingExtra("torch", "dev") from None
-    return GPSampler(
-        seed=seed, n_startup_trials=_STARTUP, independent_sampler=_random(space, 1, seed),
-        warn_independent_sampling=False,
-    )  # fmt: skip
-
-
 def _evolutionary(space: Space, objectives: int, seed: int) -> Any:
     """CMA-ES where every parameter is a number and one value is sought; NSGA-II elsewhere."""
     from optuna.samplers import CmaEsSampler, NSGAIISampler
@@ -84,17 +73,17 @@ def _evolutionary(space: Space, objectives: int, seed: int) -> Any:
 
 _BUILT_IN = (
     Strategy(
-        "bayesian_optimization", "Bayesian", "Learns from the points so far where good ones lie "
-        "(TPE, multivariate). The best choice for up to some hundred trials.", _tpe,
+        "bayesian_optimization", "Bayesian", "Learns from the points so far which untried one "
+        "promises most (a Gaussian process). The best choice for up to some hundred trials.",
+        _random, process=True,
     ),
     Strategy(
-        "bayesian_optimization_gp", "Bayesian (Gaussian process)", "The same with a Gaussian "
-        "process: needs fewer trials where few numbers are searched, and takes longer to think.",
-        _gp,
+        "bayesian_optimization_tpe", "Bayesian (TPE)", "The same with a tree of Parzen estimators, "
+        "which also learns where good points lie, and needs more trials for it.", _tpe,
     ),
     Strategy(
         "hyperband", "Hyperband", "Asks most points few questions and only the promising ones all "
-        "of them; the points are chosen as by bayesian_optimization.", _tpe, eta=3,
+        "of them; the points are chosen as by bayesian_optimization_tpe.", _tpe, eta=3,
         most_objectives=1,
     ),
     Strategy(
@@ -141,6 +130,7 @@ STRATEGIES: Mapping[str, Strategy] = _Strategies()
 
 def strategy(name: str, objectives: int = 1) -> Strategy:
     """The strategy of this name, fit for so many objectives. Raises TuneError."""
+    name = _FORMER.get(name, name)
     if name not in STRATEGIES:
         raise TuneError(f"There is no strategy {name!r}.{nearest(name, STRATEGIES)}")
     found = STRATEGIES[name]
