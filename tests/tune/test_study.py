@@ -260,3 +260,20 @@ def test_a_suite_with_few_questions_is_shared_out(tmp_path: Path, suite: str) ->
         begun(write_suite(folder, 1), space=SAMPLING)
     with pytest.raises(ModelNotFound):
         tune.create("nobody", suite, space=SAMPLING)
+
+
+def test_another_quantisation_is_measured_and_applied(suite: str, url: str) -> None:
+    weights = Space("weights", "Weights", "", (
+        Parameter("quantisation", "model", "choice", choices=("Q8_0", "F16")),
+    ))  # fmt: skip
+    study = begun(
+        suite, space=weights, strategy="grid_search", iterations=3,
+        objectives=["maximize_quality", "minimize_memory"],
+    )  # fmt: skip
+    run(study)
+    done = {one.point.get("quantisation"): one for one in tune.trials(study) if one.measured}
+    assert set(done) == {None, "Q8_0", "F16"}
+    name = tune.apply(study, done["Q8_0"], "small:tuned")
+    with Engine(url) as engine:
+        assert engine.show(name).quantization == "Q8_0" != engine.show("one").quantization
+        assert not [one.name for one in engine.models() if "in-the-making" in one.name]

@@ -14,7 +14,8 @@ from __future__ import annotations
 from workbench.trial._bench import Bench
 from workbench.trial._held_out import limit, other_seed, planned, unseen
 from workbench.trial._questions import Question, questions
-from workbench.trial._records import Answered, Measured, difference
+from workbench.trial._records import Answered, Measured, difference, ratio
+from workbench.trial._setting import same_answers
 from workbench.trial._speed import sides
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "other_seed",
     "planned",
     "questions",
+    "ratio",
+    "same_answers",
     "sides",
     "unseen",
 ]

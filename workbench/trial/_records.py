@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from workbench.statistics import Difference, Interval, weighted, weighted_paired
+from workbench.statistics import Difference, Interval, paired, weighted, weighted_paired
 from workbench.types import Json
 
 
@@ -105,3 +106,18 @@ def difference(a: Measured, b: Measured) -> Difference | None:
         for pairs in found.values()
     ]  # fmt: skip
     return weighted_paired(parts) if parts else None
+
+
+def ratio(one: Measured, other: Measured, alone: Collection[str]) -> Difference | None:
+    """How many times as many seconds an answer takes, as a logarithm, paired over these questions,
+    which were asked one at a time; None without any that both were asked."""
+    theirs = {a.question: a.seconds for a in other.answers if a.question in alone}
+    pairs = [
+        (mine.seconds, theirs[mine.question], mine.group)
+        for mine in one.answers
+        if mine.seconds > 0 and theirs.get(mine.question, 0) > 0
+    ]
+    if not pairs:
+        return None
+    a, b, groups = zip(*pairs, strict=True)
+    return paired([math.log(x) for x in a], [math.log(x) for x in b], groups)

@@ -86,6 +86,15 @@ class Setting:
         return _hash(facts)
 
 
+def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two points differ in nothing that can change an answer."""
+    first, second = (
+        {n: v for n, v in point.items() if part_of(n) != "loading" or n in _ANSWER}
+        for point in (one, other)
+    )
+    return first == second
+
+
 def _hash(facts: Any) -> str:
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -25,8 +25,8 @@ from workbench.jobs import JobContext
 from workbench.protocol import OPTIONS
 from workbench.search import Objective
 from workbench.space import load_key
-from workbench.statistics import Difference, paired, weighted_paired
-from workbench.trial import Bench, Measured, Question, limit, other_seed, sides, unseen
+from workbench.statistics import Difference, weighted_paired
+from workbench.trial import Bench, Measured, Question, limit, other_seed, ratio, sides, unseen
 from workbench.tune._race import figures_of, timed, wanted
 from workbench.tune._within import Within
 from workbench.types import Json
@@ -202,16 +202,19 @@ class Confirmation:
         )
 
     def _row(self, number: int, one: Held, default: Held) -> Json:
-        quality, ratio = self._difference(one, default), self._ratio(one.speed, default.speed)
+        quality = self._difference(one, default)
+        seconds = None
+        if one.speed is not None and default.speed is not None:
+            seconds = ratio(one.speed, default.speed, self._alone)
         mine, theirs = self._figures(one, default), self._figures(default, one)
         low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
         base = theirs["quality"]
         if base is not None and quality.value is not None:
             low["quality"], high["quality"] = base + quality.low, base + quality.high
-        if theirs["latency"] is not None and ratio is not None:
+        if theirs["latency"] is not None and seconds is not None:
             mine["latency"], high["latency"], low["latency"] = (
                 theirs["latency"] * math.exp(end or 0.0)
-                for end in (ratio.value, ratio.low, ratio.high)
+                for end in (seconds.value, seconds.low, seconds.high)
             )
         for name, share in _ONCE.items():
             if (value := mine[name]) is not None:
@@ -228,23 +231,6 @@ class Confirmation:
         row |= {"verdict": verdict, "objectives": aims}
         row["difference"] = asdict(quality)
         return {**row, "words": _words(number, row, quality)}
-
-    def _ratio(self, one: Measured | None, other: Measured | None) -> Difference | None:
-        """How many times as many seconds an answer takes that is asked alone, as a logarithm,
-        paired by question."""
-        mine, theirs = (
-            {a.question: a for a in (side.answers if side else ()) if a.question in self._alone}
-            for side in (one, other)
-        )
-        pairs = [
-            (a.seconds, theirs[key].seconds, a.group)
-            for key, a in mine.items()
-            if key in theirs and a.seconds > 0 and theirs[key].seconds > 0
-        ]
-        if not pairs:
-            return None
-        a, b, groups = zip(*pairs, strict=True)
-        return paired([math.log(x) for x in a], [math.log(x) for x in b], groups)
 
 
 def _aim(

@@ -1,20 +1,21 @@
 """Which trials are not worth more questions, and what their figures are.
 
 A trial is measured on growing parts of the same questions. After each part its figures are taken
-as well as they can still be: quality at the upper end of the paired difference from a rival,
-latency at the lower end of its interval. Where a trial of the front is better even than that, the
-rest is not asked. There are many looks, so the ends are half as far again as those of a 95 %
-interval (p about 0.003).
+as well as they can still be: quality at the upper end of the paired difference from a rival (equal,
+where both give the same answers), latency at the lower end of the paired ratio of seconds. Where a
+trial of the front is better even than that, the rest is not asked. There are many looks, so the
+ends are half as far again as those of a 95 % interval (p about 0.003).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import ceil
+from collections.abc import Collection, Mapping, Sequence
+from math import ceil, exp
 from typing import TYPE_CHECKING
 
 from workbench.errors import TuneError
 from workbench.search import Objective, Strategy, dominates
+from workbench.trial import difference, ratio, same_answers
 
 if TYPE_CHECKING:
     from workbench.trial import Measured
@@ -23,6 +24,7 @@ Figures = dict[str, float | None]
 _FEWEST = 6  # questions of a first part: fewer cannot tell anything for sure
 _PARTS = (0.25, 0.5, 1.0)
 _WIDER = 1.5
+_DRIFT = 1.1  # times as long as before, the same may take at another moment
 
 
 def parts(count: int, strategy: Strategy) -> list[int]:
@@ -60,16 +62,16 @@ def timed(goals: Sequence[Objective]) -> bool:
 
 
 def hopeless(
-    goals: Sequence[Objective], mine: Measured, default: Measured, rivals: Mapping[int, Measured]
-) -> str:
-    """Why this trial cannot win any more; empty while it can. `rivals` are the front's trials."""
+    goals: Sequence[Objective], mine: Measured, default: Measured,
+    rivals: Mapping[int, Measured], alone: Collection[str],
+) -> str:  # fmt: skip
+    """Why this trial cannot win any more; empty while it can. `rivals` are the front's trials,
+    `alone` keys of the questions that tell latency."""
     told = figures_of(default)
     for number, rival in rivals.items():
         figures = figures_of(mine)
         figures["quality"] = _quality(mine, rival)
-        latency = mine.latency
-        if latency is not None and latency.value is not None:
-            figures["latency"] = max(0.0, latency.value - _WIDER * (latency.value - latency.low))
+        figures["latency"] = _latency(mine, rival, alone)
         try:
             best = values_of(goals, figures, told)
             theirs = values_of(goals, figures_of(rival), told)
@@ -92,9 +94,18 @@ def worse_than_default(goals: Sequence[Objective], mine: Measured, default: Meas
 
 def _quality(mine: Measured, rival: Measured) -> float | None:
     """The most that quality can be, by the paired difference from a rival."""
-    from workbench.trial import difference
-
     theirs, found = figures_of(rival)["quality"], difference(mine, rival)
+    if same_answers(mine.point, rival.point):
+        return theirs
     if theirs is None or found is None or found.value is None:
         return None
     return min(1.0, theirs + found.value + _WIDER * (found.high - found.value))
+
+
+def _latency(mine: Measured, rival: Measured, alone: Collection[str]) -> float | None:
+    """The least that latency can be, by the paired ratio to a rival's, which was measured at
+    another moment."""
+    theirs, found = figures_of(rival)["latency"], ratio(mine, rival, alone)
+    if theirs is None or found is None or found.value is None:
+        return None
+    return theirs * exp(found.value - _WIDER * (found.value - found.low)) / _DRIFT
