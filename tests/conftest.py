@@ -25,7 +25,8 @@ hypothesis.settings.load_profile("workbench")
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
 LONG = {
-    "arena", "bench", "browser", "cli", "cluster", "meter", "notebooks", "recipes", "standard",
+    "arena", "bench", "browser", "cli", "cluster", "doctor", "meter", "notebooks", "recipes",
+    "standard",
 }  # fmt: skip
 
 

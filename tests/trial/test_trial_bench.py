@@ -104,7 +104,7 @@ def test_a_point_is_worth_what_a_run_says(
     assert len(set(kept.values())) > 1
     assert found.asked == ALL and found.cached == 0 and found.notes == ()
     assert found.latency is not None and found.latency.value is not None
-    assert 0 < found.latency.value < 60 and found.latency.n == 6
+    assert 0 < found.latency.value < 60 and found.latency.n == 4
     assert found.throughput and found.load_seconds and found.memory and found.memory > 1e7
     words = [answer for answer in found.answers if answer.task == "words"]
     assert all(answer.tokens == 12 and answer.prompt_tokens > 3 for answer in words)
@@ -196,11 +196,11 @@ def test_only_what_is_wanted_is_asked(url: str, asked: tuple[Question, ...]) -> 
     with Bench("one", asked, engine=url, figures={"latency"}) as bench:
         found = bench.measure(sampled, ALL)
         assert (found.quality, found.throughput, found.notes) == (None, None, ())
-        assert found.latency is not None and found.latency.n == found.asked == ALL
-        assert bench.measure(sampled, ALL, again=True).asked == ALL
+        assert found.latency is not None and found.latency.n == found.asked == 8
+        assert found.cached == 0 and bench.measure(sampled, ALL, again=True).asked == 8
     with Bench("one", asked, engine=url, figures={"memory"}) as bench:
         found = bench.measure(sampled, ALL)
-        assert found.asked == ALL and found.memory and found.memory > 1e7
+        assert found.asked == 8 and found.memory and found.memory > 1e7
         assert found.quality is None
 
 
@@ -214,7 +214,7 @@ def test_the_same_answer_under_the_same_load_is_timed_once(
         assert same.asked == 0 and same.latency == greedy.latency
         assert values(same) == values(greedy)
         other = bench.measure({"num_ctx": 512, "num_batch": 64}, ALL)
-        assert other.asked == ALL and other.cached == ALL, "another load has its own times"
+        assert (other.asked, other.cached) == (8, ALL), "another load has its own times"
         assert bench.measure({"num_ctx": 512, "temperature": 1.0}, ALL).asked == ALL - 2
 
 

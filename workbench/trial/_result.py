@@ -58,7 +58,7 @@ def _answered(work: Work, state: State, share: Share, fresh: set[Key]) -> Answer
         prompt_tokens=int(figures.get("prompt_tokens") or 0),
         generation_seconds=float(figures.get("generation_seconds") or 0.0),
         error=errors[0][:300] if errors else None,
-        cached=not fresh & set(share.keys),
+        cached=bool(found or errors) and not fresh & set(share.keys),
         group=share.question.group,
         weight=share.question.weight,
     )

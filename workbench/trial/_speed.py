@@ -1,8 +1,9 @@
 """How fast answers come: which questions tell it, and what of it is fair.
 
-Of the first questions half are asked alone, for latency, and half at once, for throughput, where
-both are wanted; each task has its share of both, and a question is always on the same side,
-whatever the point.
+Of the first questions a third is asked alone, for latency, and the others at once, for throughput,
+where both are wanted; each task has its share of both, and a question is always on the same side,
+whatever the point. Few tell latency well enough: points are compared question by question, where
+chance is some percent, and what looks best is measured again.
 
 Fair is not what the clock says: after one trial the engine has the prompts in its cache, and the
 next trial under the same load reads them in no time. So a prompt's reading counts as it was when
@@ -21,7 +22,8 @@ from workbench.statistics import Interval, mean
 from workbench.trial._questions import Question
 
 FIGURES = ("quality", "latency", "throughput", "memory")
-EACH = 16  # questions that tell latency, and that tell throughput
+ALONE = 8  # questions that tell latency
+AT_ONCE = 16  # that tell throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,17 @@ def sides(
     """
     alone_too, at_once_too = bool({"latency", "memory"} & {*figures}), "throughput" in figures
     if not (alone_too and at_once_too):
-        first = frozenset(question.key for question in questions[:EACH])
-        return first if alone_too else frozenset(), first if at_once_too else frozenset()
+        keys = [question.key for question in questions]
+        return frozenset(keys[: ALONE * alone_too]), frozenset(keys[: AT_ONCE * at_once_too])
     seen: dict[str, int] = defaultdict(int)
     order: dict[str, int] = {}
     alone: set[str] = set()
     at_once: set[str] = set()
-    for question in questions[: 2 * EACH]:
+    for question in questions[: ALONE + AT_ONCE]:
         name = question.task.name
         turn = seen[name] + order.setdefault(name, len(order))
         seen[name] += 1
-        (at_once if turn % 2 else alone).add(question.key)
+        (at_once if turn % 3 else alone).add(question.key)
     return frozenset(alone), frozenset(at_once)
 
 
