@@ -86,7 +86,7 @@ class Cell:
     async def _measure(self) -> Run:
         plan, suite = self.plan, find_any(self.plan.suite)
         self._say(0.0, f"{plan.model}: preparing {suite.title}")
-        samples = {t.name: t.samples(plan.limit, plan.seed) for t in suite.tasks}
+        samples = {task.name: plan.samples(task) for task in suite.tasks}
         tasks = [
             {
                 "name": task.name, "title": task.title, "weight": weight, "mode": task.mode,

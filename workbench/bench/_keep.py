@@ -95,11 +95,8 @@ def runs(
 ) -> list[Run]:  # fmt: skip
     """Runs, the newest first."""
     query = select(StoredRun).order_by(StoredRun.number.desc()).limit(limit)
-    for column, wanted in (
-        (StoredRun.model, model),
-        (StoredRun.suite, suite),
-        (StoredRun.job, job),
-    ):
+    columns = ((StoredRun.model, model), (StoredRun.suite, suite), (StoredRun.job, job))
+    for column, wanted in columns:
         if wanted is not None:
             query = query.where(column == wanted)
     with session(read_only=True) as opened:
@@ -115,9 +112,8 @@ def get_run(id: str) -> Run:
         if row is None and wanted:
             row = opened.scalar(newest.where(StoredRun.name == wanted).limit(1))
         if row is None and len(wanted) >= 4:
-            near = opened.scalars(
-                newest.where(StoredRun.id.startswith(wanted, autoescape=True))
-            ).all()
+            begins = StoredRun.id.startswith(wanted, autoescape=True)
+            near = opened.scalars(newest.where(begins)).all()
             row = near[0] if len(near) == 1 else None
     if row is None:
         raise BenchError(f"There is no run {wanted[:60]!r}. `workbench bench show` lists them.")

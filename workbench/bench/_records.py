@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from workbench.scorers import Sample
 from workbench.statistics import Interval
+from workbench.tasks import Task
 from workbench.types import Json
 
 RunState = Literal["running", "done", "failed", "stopped"]
@@ -20,6 +22,7 @@ class Plan:
 
     `options` are the engine's (num_ctx, temperature …) and overrule the tasks' own. `seed` 0 asks
     the samples that everybody sees; any other makes new ones, which nobody can have learnt.
+    `only` are the samples that are asked of those, as `task/id`; none: all of them.
     """
 
     model: str
@@ -32,6 +35,12 @@ class Plan:
     judge: str = ""  # the model that grades what no rule can
     embedder: str = ""  # the model that tells how alike two texts are
     name: str = ""  # for people; made up where empty
+    only: tuple[str, ...] = ()
+
+    def samples(self, task: Task) -> tuple[Sample, ...]:
+        """What is asked of this task."""
+        found = task.samples(self.limit, self.seed)
+        return tuple(s for s in found if not self.only or f"{task.name}/{s.id}" in self.only)
 
 
 @dataclass(frozen=True, slots=True)

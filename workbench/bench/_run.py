@@ -32,6 +32,7 @@ from workbench.meter import Canary
 from workbench.scorers import Tools
 from workbench.settings import home
 from workbench.tasks import Task, find_any
+from workbench.texts import nearest
 
 T = TypeVar("T")
 _TARGET = "workbench.bench:run_matrix"
@@ -123,15 +124,11 @@ def plans_of(
     **more: Any,
 ) -> list[Plan]:
     """The matrix's cells, ordered so that a model is loaded as seldom as can be."""
-    from difflib import get_close_matches
-
     from workbench.protocol import check_options
 
     known = set(Plan.__dataclass_fields__) - {"model", "suite", "options"}
     for name in set(more) - known:
-        near = get_close_matches(name, known, 1)
-        advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-        raise BenchError(f"A measurement has no field {name!r}: {advice}")
+        raise BenchError(f"A measurement has no field {name!r}.{nearest(name, known)}")
     if not models or not suites or not settings:
         raise BenchError("Nothing to measure: name at least one model and one suite.")
     limit, seed = more.get("limit"), more.get("seed", 0)
@@ -140,10 +137,7 @@ def plans_of(
     if not isinstance(seed, int) or seed < 0:
         raise BenchError(f"A seed is a whole number from 0 on, not {seed!r}.")
     cells = product(dict.fromkeys(models), settings, dict.fromkeys(suites))
-    return [
-        Plan(model, suite, options=check_options(options), **more)
-        for model, options, suite in cells
-    ]
+    return [Plan(model, suite, options=check_options(o), **more) for model, o, suite in cells]
 
 
 async def _measure_all(
@@ -185,7 +179,8 @@ def _failure(plan: Plan, error: WorkbenchError) -> dict[str, str]:
 
 
 def _key(plan: Plan) -> str:
-    text = json.dumps(asdict(plan), sort_keys=True, default=str)
+    told = {name: value for name, value in asdict(plan).items() if value != ()}
+    text = json.dumps(told, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -114,13 +114,13 @@ class Confirmation:
             study.model, study.suite, limit=limit(self._fresh, self._seed), seed=self._seed,
             options=dict(point), judge=str(study.settings.get("judge") or ""),
             name=f"{study.name}: {words}, held out",
+            only=tuple(f"{one.task.name}/{one.sample.id}" for one in self._fresh),
         )  # fmt: skip
         run = self._known(before) if before else None
         if run is None:
             within = Within(self._context, f"Confirming {words}")
             run = bench.measure(plan, engine=self._engine, context=within)
-        fresh = {(q.task.name, q.sample.id) for q in self._fresh}
-        answers = [one for one in bench.answers(run) if (one.task, one.sample) in fresh]
+        answers = bench.answers(run)
         result = bench.result(run.id)
         seconds = [float(one.figures.get("seconds") or 0.0) for one in answers if not one.error]
         told = {
