@@ -88,6 +88,8 @@ def test_settings_of_real_trainings_can_be_typed() -> None:
         {"from": "one", "from_digest": digest("x"), "modelfile": "FROM one", "base_origin": "x"},
         {"recipe": 7, "settings": [], "dataset_name": "a\nrm -rf ~",
          "dataset_recipe": {"kind": "clean", "collections": "x"}},
+        {"recipe": "finetune", "dataset_recipe": {"kind": "code", "kinds": 5, "collections": [
+            {"name": 3, "sources": [7]}]}},
         {"study": "a; b\n# c", "trial": 1, "quantize": "Q8_0", "from": "one", "from_digest": "x"},
         {"adapters": ["sha256:x"], "modelfile": "FROM one", "from": "one", "from_digest": "x"},
     ],

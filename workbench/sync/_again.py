@@ -62,7 +62,7 @@ def _dataset(recipe: Mapping[str, Any], name: str, digest: str) -> Iterator[str]
         yield line("data", "clean", *collections, *named, *_rules(_object(recipe.get("rules"))))
     elif kind == "code":
         sources = [part for one in collections for part in ("--from", one)]
-        kinds = [part for one in recipe.get("kinds") or () for part in ("--kind", str(one))]
+        kinds = [part for one in _list(recipe.get("kinds")) for part in ("--kind", str(one))]
         more = [*_given("--dataset", origin[:12]), *_given("--limit", recipe.get("limit"))]
         yield line("data", "code", *sources, *kinds, *named, *more,
                     *_given("--seed", recipe.get("seed")))  # fmt: skip
@@ -122,7 +122,11 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [one for one in _list(value) if isinstance(one, Mapping)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
