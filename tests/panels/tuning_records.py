@@ -82,13 +82,15 @@ def measured(point: Any, draw: random.Random, count: int) -> Measured:
     right = [float(draw.random() < 0.75 - 0.4 * abs(heat - 0.3)) for _ in range(count)]
     seconds = 0.4 + 0.3 * draw.random() + 0.2 * (1 - heat)
     answers = tuple(
-        Answered(f"q{n}", "words", value, seconds, 0.02, 9, 9, 0.08, None, False)
+        Answered(f"q{n}", "words", value, seconds * draw.gauss(1, 0.03), 0.02, 9, 9, 0.08, None,
+                 False, group=f"q{n}")
         for n, value in enumerate(right)
-    )
+    )  # fmt: skip
     return Measured(
         dict(point), answers, mean(right),
         Interval(seconds, seconds * 0.93, seconds * 1.07, 30, "t"), 30 / seconds,
         int(3e8 + 1e8 * draw.random()), 0.5, count, 0, (),
+        tuple(one.question for one in answers[:8]),
     )  # fmt: skip
 
 

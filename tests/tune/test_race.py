@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,13 +35,13 @@ def measured(
     timed = {a.question: [Time(a.seconds, None, 0.0, a.seconds, 10, 10)] for a in answers}
     return Measured(
         point, tuple(answers), quality_of(answers), latency(timed, ALONE), None, 1000, None,
-        count, 0, (),
+        count, 0, (), tuple(a.question for a in answers if a.question in ALONE),
     )  # fmt: skip
 
 
 def ended(mine: Measured) -> str:
     rival = measured(RIVAL)
-    return hopeless(BOTH, mine, rival, {7: rival}, ALONE)
+    return hopeless(BOTH, mine, rival, {7: rival})
 
 
 def test_the_same_answers_but_slower_cannot_win() -> None:
@@ -61,14 +62,14 @@ def test_other_answers_may_still_be_better(name: str) -> None:
 
 def test_only_questions_that_were_asked_alone_tell_seconds() -> None:
     slow, rival = measured(RIVAL, times=2.0), measured(RIVAL)
-    found = ratio(slow, rival, ALONE)
+    found = ratio(slow, rival)
     assert found is not None and found.n == 16 and found.value == pytest.approx(0.693, abs=0.01)
-    assert ratio(slow, rival, frozenset()) is None
+    assert ratio(slow, replace(rival, alone=())) is None
 
 
 def test_where_quality_is_no_goal_bad_answers_end_a_trial() -> None:
     rival, quick = measured(RIVAL), objectives("minimize_latency")
     bad = measured({"temperature": 1.9}, times=0.5, better=-0.5)
     assert "quality is surely below" in worse_than_default(quick, bad, rival)
-    assert "quality is surely below" in hopeless(quick, bad, rival, {7: rival}, ALONE)
+    assert "quality is surely below" in hopeless(quick, bad, rival, {7: rival})
     assert worse_than_default(BOTH, bad, rival) == ""

@@ -1,8 +1,8 @@
 """What points and choices cost and gain against the default, in figures and in words.
 
 A *point* is compared with the default as a whole: quality question by question (paired), latency
-by the ratio of both means with the interval that follows from theirs, memory and throughput as
-they were measured, once. That is as sure as the measurements are.
+by the paired ratio of seconds, memory and throughput as they were measured, once. That is as sure
+as the measurements are.
 
 A *choice* is one parameter at one level (a value, or a third of a range). Trials differ in many
 parameters at once, so its effect comes from a linear model of all of them together (least squares
@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.statistics import ALPHA, Interval, holm
-from workbench.trial import Measured, difference
+from workbench.statistics import ALPHA, Difference, Interval, holm
+from workbench.trial import Measured, difference, ratio
 
 if TYPE_CHECKING:
     from workbench.findings._records import Trial
@@ -79,25 +79,20 @@ def changes(default: Measured | None, measured: Measured | None) -> tuple[Change
             if told is not None and told.value is not None:
                 found.append(Change(metric, told.value, told.low, told.high, told.verdict))
         elif was > 0 and now > 0:
-            arm = _arm(getattr(measured, metric), getattr(default, metric))
-            low, high = (None, None) if arm is None else (now / was / arm, now / was * arm)
-            found.append(Change(metric, now / was, low, high, _verdict(metric, low, high)))
+            times = ratio(measured, default) if metric == "latency" else None
+            found.append(_ratio(metric, now / was, times))
     return tuple(found)
 
 
-def _arm(now: Any, was: Any) -> float | None:
-    """The factor that the ratio of two means may be off by: their errors add in logarithms."""
-    arms = [
-        (one.high - one.low) / 2 / one.value
-        for one in (now, was)
-        if isinstance(one, Interval) and one.value and one.n > 1
-    ]
-    return math.exp(math.hypot(*arms)) if len(arms) == 2 else None
+def _ratio(metric: str, measured: float, paired: Difference | None) -> Change:
+    """By question where there are logarithms of it, else as it was measured."""
+    if paired is None or paired.value is None:
+        return Change(metric, measured, None, None, "once")
+    middle, low, high = (math.exp(end) for end in (paired.value, paired.low, paired.high))
+    return Change(metric, middle, low, high, _verdict(metric, low, high))
 
 
-def _verdict(metric: str, low: float | None, high: float | None) -> Verdict:
-    if low is None or high is None:
-        return "once"
+def _verdict(metric: str, low: float, high: float) -> Verdict:
     if low <= 1 <= high:
         return "undecided"
     return "better" if (low > 1) == RISES[metric] else "worse"

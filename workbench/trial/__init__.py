@@ -16,7 +16,6 @@ from workbench.trial._held_out import limit, other_seed, planned, unseen
 from workbench.trial._questions import Question, questions
 from workbench.trial._records import Answered, Measured, difference, ratio
 from workbench.trial._setting import same_answers
-from workbench.trial._speed import sides
 
 __all__ = [
     "Answered",
@@ -30,6 +29,5 @@ __all__ = [
     "questions",
     "ratio",
     "same_answers",
-    "sides",
     "unseen",
 ]

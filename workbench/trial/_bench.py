@@ -85,11 +85,6 @@ class Bench:
         """How often the model was loaded."""
         return self._work.asker.loads
 
-    @property
-    def alone(self) -> frozenset[str]:
-        """Keys of the questions that are asked one at a time and tell latency."""
-        return self._alone
-
     def close(self) -> None:
         """Write what waits, free the model's memory, leave the engine."""
         if self._thread.is_alive():

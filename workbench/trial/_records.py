@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -51,11 +51,13 @@ class Measured:
     asked: int  # requests that this took
     cached: int  # answers that were known
     notes: tuple[str, ...]
+    alone: tuple[str, ...] = ()  # keys of the questions that tell latency
 
     def to_json(self) -> dict[str, Any]:
         """Strict JSON; answers as rows, since there are many."""
         told = {one.name: getattr(self, one.name) for one in fields(self)}
-        told["point"], told["notes"] = dict(self.point), list(self.notes)
+        told["point"] = dict(self.point)
+        told |= {"notes": list(self.notes), "alone": list(self.alone)}
         for name in ("quality", "latency"):
             told[name] = asdict(told[name]) if told[name] else None
         told["answers"] = [[_short(getattr(a, name)) for name in _COLUMNS] for a in self.answers]
@@ -70,7 +72,8 @@ class Measured:
         known["answers"] = tuple(
             Answered(**dict(zip(_COLUMNS, row, strict=True))) for row in known["answers"]
         )
-        return cls(**known | {"notes": tuple(known["notes"])})
+        texts = {name: tuple(known.get(name, ())) for name in ("notes", "alone")}
+        return cls(**known | texts)
 
 
 _COLUMNS = [one.name for one in fields(Answered)]
@@ -108,14 +111,14 @@ def difference(a: Measured, b: Measured) -> Difference | None:
     return weighted_paired(parts) if parts else None
 
 
-def ratio(one: Measured, other: Measured, alone: Collection[str]) -> Difference | None:
-    """How many times as many seconds an answer takes, as a logarithm, paired over these questions,
-    which were asked one at a time; None without any that both were asked."""
-    theirs = {a.question: a.seconds for a in other.answers if a.question in alone}
+def ratio(one: Measured, other: Measured) -> Difference | None:
+    """How many times as many seconds an answer takes, as a logarithm, paired over the questions
+    that both were asked one at a time; None without any."""
+    theirs = {a.question: a.seconds for a in other.answers if a.question in other.alone}
     pairs = [
         (mine.seconds, theirs[mine.question], mine.group)
         for mine in one.answers
-        if mine.seconds > 0 and theirs.get(mine.question, 0) > 0
+        if mine.question in one.alone and mine.seconds > 0 and theirs.get(mine.question, 0) > 0
     ]
     if not pairs:
         return None

@@ -34,6 +34,9 @@ def put_together(
         asked=asked,
         cached=sum(answer.cached for answer in answers),
         notes=(*notes, *_notes(answers, valued=valued)),
+        alone=tuple(
+            answer.question for answer in answers if answer.question in {*times} & {*alone}
+        ),
     )
 
 

@@ -26,7 +26,7 @@ from workbench.protocol import OPTIONS
 from workbench.search import Objective
 from workbench.space import load_key
 from workbench.statistics import Difference, weighted_paired
-from workbench.trial import Bench, Measured, Question, limit, other_seed, ratio, sides, unseen
+from workbench.trial import Bench, Measured, Question, limit, other_seed, ratio, unseen
 from workbench.tune._race import figures_of, timed, wanted
 from workbench.tune._within import Within
 from workbench.types import Json
@@ -69,7 +69,6 @@ class Confirmation:
                 "No question is left that the search did not ask: nothing is confirmed."
             )
         self._wanted = wanted(goals)
-        self._alone, _ = sides(self._fresh, self._wanted)
         self._weights = {one.task.name: one.weight for one in self._fresh}
         self._engine: str | None = study.settings.get("engine")
 
@@ -205,7 +204,7 @@ class Confirmation:
         quality = self._difference(one, default)
         seconds = None
         if one.speed is not None and default.speed is not None:
-            seconds = ratio(one.speed, default.speed, self._alone)
+            seconds = ratio(one.speed, default.speed)
         mine, theirs = self._figures(one, default), self._figures(default, one)
         low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
         base = theirs["quality"]

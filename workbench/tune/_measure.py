@@ -67,8 +67,7 @@ class Judge:
             values = self._values(found)
             on = steps.goes_on(asked, rung, count, values[0])
             why = "" if on else "Others did better on the same questions."
-            rivals, alone = self._rivals(), self.bench.alone
-            why = hopeless(self.goals, found, self._default, rivals, alone) or why
+            why = hopeless(self.goals, found, self._default, self._rivals()) or why
             if why:
                 return Ended("pruned", values, found, why)
         found = self._measure(asked.point, looks[-1])

@@ -9,7 +9,7 @@ ends are half as far again as those of a 95 % interval (p about 0.003).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, exp
 from typing import TYPE_CHECKING
 
@@ -63,15 +63,14 @@ def timed(goals: Sequence[Objective]) -> bool:
 
 def hopeless(
     goals: Sequence[Objective], mine: Measured, default: Measured,
-    rivals: Mapping[int, Measured], alone: Collection[str],
+    rivals: Mapping[int, Measured],
 ) -> str:  # fmt: skip
-    """Why this trial cannot win any more; empty while it can. `rivals` are the front's trials,
-    `alone` keys of the questions that tell latency."""
+    """Why this trial cannot win any more; empty while it can. `rivals` are the front's trials."""
     told = figures_of(default)
     for number, rival in rivals.items():
         figures = figures_of(mine)
         figures["quality"] = _quality(mine, rival)
-        figures["latency"] = _latency(mine, rival, alone)
+        figures["latency"] = _latency(mine, rival)
         try:
             best = values_of(goals, figures, told)
             theirs = values_of(goals, figures_of(rival), told)
@@ -102,10 +101,10 @@ def _quality(mine: Measured, rival: Measured) -> float | None:
     return min(1.0, theirs + found.value + _WIDER * (found.high - found.value))
 
 
-def _latency(mine: Measured, rival: Measured, alone: Collection[str]) -> float | None:
+def _latency(mine: Measured, rival: Measured) -> float | None:
     """The least that latency can be, by the paired ratio to a rival's, which was measured at
     another moment."""
-    theirs, found = figures_of(rival)["latency"], ratio(mine, rival, alone)
+    theirs, found = figures_of(rival)["latency"], ratio(mine, rival)
     if theirs is None or found is None or found.value is None:
         return None
     return theirs * exp(found.value - _WIDER * (found.value - found.low)) / _DRIFT
