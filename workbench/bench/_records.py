@@ -18,7 +18,7 @@ How = Literal["asked", "generative", "likelihood"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of a model. Two runs compare sample by sample where suite and seed are equal.
+    """What is asked of a model. Two runs compare task by task where the same samples were asked.
 
     `options` are the engine's (num_ctx, temperature …) and overrule the tasks' own. `seed` 0 asks
     the samples that everybody sees; any other makes new ones, which nobody can have learnt.
