@@ -152,6 +152,25 @@ def test_of_two_who_begin_the_same_point_the_first_goes_on() -> None:
         assert worker.known[key_of(point)].values == (0.5,)
 
 
+def test_a_point_that_another_worker_ended_can_be_measured_twice() -> None:
+    one, two = (
+        Search(
+            SMALL, strategy("bayesian_optimization"), objectives("maximize_quality"), seed=seed,
+            record=Record("theirs", ["maximize"], ["quality"]), alone=False,
+        )
+        for seed in (1, 2)
+    )  # fmt: skip
+    theirs = two.ask()
+    assert theirs is not None
+    two.begin(theirs)
+    two.tell(theirs, "done", [0.5])
+    again = one.repeat(theirs.point)  # which `one` has not looked at yet
+    one.begin(again)
+    one.tell(again, "twice", [0.4], repeats=theirs.number)
+    assert one.known[theirs.key].values == (0.4,)
+    assert one.known[theirs.key].number == theirs.number
+
+
 def test_a_point_measured_twice_is_known_by_both_measurements() -> None:
     def opened() -> Search:
         return Search(

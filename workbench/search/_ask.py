@@ -104,6 +104,8 @@ class Search:
 
     def repeat(self, point: Point) -> Asked:
         """A known point, to be measured once more and told as "twice"."""
+        if not self.alone:
+            self._sync()
         return self._memory.chosen(point, TWICE)
 
     def again(self, point: Point, why: str = "again") -> None:
@@ -140,7 +142,7 @@ class Search:
             )  # fmt: skip
             self._seen.add(asked.number)
         self._begun += 1
-        if self.known[asked.key].number == -1:
+        if self.known.setdefault(asked.key, Known(asked.point)).number == -1:
             self.known[asked.key] = Known(asked.point, number=asked.number)
         return asked.number
 

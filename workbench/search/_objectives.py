@@ -266,6 +266,9 @@ def dominates(one: Sequence[float], other: Sequence[float], goals: Sequence[Obje
 def front_of(values: Sequence[Sequence[float]], goals: Sequence[Objective]) -> list[int]:
     """The places of those that none dominates, the best by the first objective first; of one
     objective only the best (the first of equals)."""
+    if len(goals) == 1 and values:  # asked for before each point: not all against all
+        best = (max if goals[0].direction == "maximize" else min)(values, key=lambda one: one[0])
+        return [next(place for place, one in enumerate(values) if one[0] == best[0])]
     places = [
         place for place, mine in enumerate(values)
         if not any(dominates(other, mine, goals) for other in values)

@@ -157,9 +157,8 @@ def _coordinates(one: Parameter) -> Callable[[Point], list[float]]:
     values = _scale(one)
 
     def numbers(point: Point) -> list[float]:
-        value = point.get(one.name)
         applies = [float(one.name in point)] if one.when else []
-        return [*(values(value) if value is not None else values(None)), *applies]
+        return [*values(point.get(one.name)), *applies]
 
     return numbers
 

@@ -119,7 +119,9 @@ class Confirmation:
         if run is None:
             within = Within(self._context, f"Confirming {words}")
             run = bench.measure(plan, engine=self._engine, context=within)
-        answers = bench.answers(run)
+        # a run that was made by an older version has others, too
+        fresh = set(plan.only)
+        answers = [one for one in bench.answers(run) if f"{one.task}/{one.sample}" in fresh]
         result = bench.result(run.id)
         seconds = [float(one.figures.get("seconds") or 0.0) for one in answers if not one.error]
         told = {
@@ -147,7 +149,7 @@ class Confirmation:
         """As trials are, each twice where speed counts; those of one load one after the other."""
         found: dict[int, Measured] = {}
         space = self._study.space
-        ordered = sorted(points.items(), key=lambda one: str(load_key(one[1], space)))
+        ordered = sorted(points.items(), key=lambda one: load_key(one[1], space))
         judge = str(self._study.settings.get("judge") or "")
         with Bench(
             self._study.model, self._fresh, space, engine=self._engine, figures=figures,
