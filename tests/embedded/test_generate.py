@@ -38,6 +38,28 @@ def test_seed_reproduces_and_differs(engine: EngineProcess) -> None:
     assert len({text(seed) for seed in range(5)}) > 1
 
 
+def test_a_prompt_that_was_read_is_taken_where_the_request_says_so(engine: EngineProcess) -> None:
+    prompt = "def f(x):\n    return x\n" * 30
+
+    def read(tries: int = 3, **more: bool) -> int:
+        """Nanoseconds in which the prompt was read, at best; after another prompt each time."""
+        found = []
+        for number in range(tries):
+            engine.ollama.generate("tiny", f"{number} other words", options=SHORT | more)
+            answer = engine.ollama.generate("tiny", prompt, options=SHORT | more)
+            assert answer.prompt_eval_count and answer.prompt_eval_count > 200
+            found.append(answer.prompt_eval_duration or 0)
+        return min(found)
+
+    anew = read()
+    assert read(cache_prompt=False) > anew / 2
+    assert read(cache_prompt=True) < anew / 2
+    wrong = engine.post(
+        "/api/generate", model="tiny", prompt="a", options={**SHORT, "cache_prompt": "always"}
+    )
+    assert wrong.status_code == 400 and "cache_prompt" in wrong.text
+
+
 def test_context_goes_on_where_the_last_answer_ended(engine: EngineProcess) -> None:
     first = engine.ollama.generate("tiny", "one", options=SHORT)
     second = engine.ollama.generate("tiny", "two", context=first.context, options=SHORT)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from workbench.search import Search, objectives, search, strategy
+from workbench.search._gaussian import Fit, fitted
 from workbench.search._points import Known
 from workbench.search._process import Process
 from workbench.space import Parameter, Space, key_of
@@ -44,6 +47,48 @@ def test_settings_become_numbers() -> None:
     assert place(without) == pytest.approx([1, 1, 1, 0, 0.5, 0.5, 0.5, 0])
     # what the engine decides stands in the middle, what lies outside at the end
     assert place({"temperature": 9.0, "flash_attention": True})[:3] == [1, 0.5, 0.5]
+
+
+def test_the_regression_is_that_of_scikit_learn() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern, WhiteKernel
+
+    numbers, lengths, noise = np.random.default_rng(1), (0.3, 3.0), (0.01, 0.5)
+    for count, coordinates in ((8, 2), (40, 5)):
+        x, places = numbers.random((count, coordinates)), numbers.random((30, coordinates))
+        y = 5 + np.sin(4 * x[:, 0]) + x[:, 1] ** 2 + 0.2 * numbers.normal(size=count)
+        mine = fitted(x, y, np.log([0.7] * coordinates + [0.05]), lengths, noise)
+        kernel = Matern([0.7] * coordinates, lengths, nu=2.5) + WhiteKernel(0.05, noise)
+        with warnings.catch_warnings():  # of lengths at their bounds
+            warnings.simplefilter("ignore")
+            theirs = GaussianProcessRegressor(kernel, normalize_y=True).fit(x, y)
+        assert mine.theta == pytest.approx(theirs.kernel_.theta, abs=1e-3)
+        mean, deviation = mine.predict(places)
+        told, spread = theirs.predict(places, return_std=True)
+        function = spread**2 - theirs.kernel_.k2.noise_level * y.std() ** 2
+        assert mean == pytest.approx(told, abs=1e-4)
+        assert deviation**2 == pytest.approx(function, abs=1e-4)
+    alike = Fit(x, np.full(count, 2.0), mine.theta)
+    assert alike.predict(places)[0] == pytest.approx(np.full(30, 2.0)), "nothing differs"
+
+
+def test_what_costs_less_is_tried_first() -> None:
+    process = Process(SPACE, QUALITY, 0)
+    points = list(SPACE.grid(1000))
+    known = {key_of(one): Known(one, (worth(one),), number, True)
+             for number, one in enumerate(points[::9])}  # fmt: skip
+
+    def chosen(dear: float) -> list[Any]:
+        tried, found = dict(known), []
+        for _ in range(6):
+            point = process.next(tried, [], None, lambda one: dear if one["top_k"] != 40 else 1.0)
+            assert point is not None
+            tried[key_of(point)] = Known(point, (worth(point),), len(tried), True)
+            found.append(point["top_k"])
+        return found
+
+    assert 20 in chosen(1.0), "where the best lies"
+    assert chosen(1e6) == [40] * 6
 
 
 @pytest.mark.parametrize("seed", range(5))

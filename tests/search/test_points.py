@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import optuna
@@ -69,6 +70,25 @@ def test_a_small_space_is_tried_whole_and_nothing_twice() -> None:
         assert {key_of(one.point) for one in found.trials} >= {key_of(p) for p in SMALL.grid(50)}
         assert len(found.trials) == 7, name  # the default is none of the six
         assert found.best is not None and found.best.point == good
+
+
+def test_first_points_change_the_load_and_the_rest_by_turns() -> None:
+    space = Space("both", "Both", "", (
+        Parameter("temperature", "sampling", "float", 0.0, 1.2, step=0.1, default=0.8),
+        Parameter("num_ctx", "loading", "choice", choices=(256, 512, 1024, 2048), default=512),
+        Parameter("num_batch", "loading", "choice", choices=(32, 64, 128, 256, 512), default=256),
+    ))  # fmt: skip
+    steps = Search(space, strategy("bayesian_optimization"), objectives("maximize_quality"), seed=5)
+    assert steps.take(space.default(), "default") is not None
+    asked = [steps.ask() for _ in range(7)]
+    points = [space.default(), *(one.point for one in asked if one)]
+    kept = [one["temperature"] == other["temperature"] for one, other in pairwise(points)]
+    assert kept == [False, True, False, True, False, True, False]
+    loads = [(one["num_ctx"], one["num_batch"]) for one in points]
+    assert [one == other for one, other in pairwise(loads)] == [not same for same in kept]
+    assert steps.ahead == 1, "each point is chosen beside the last one"
+    one_kind = Search(SPACE, strategy("bayesian_optimization"), objectives("maximize_quality"))
+    assert len({one.key for one in (one_kind.ask() for _ in range(8)) if one}) == 8
 
 
 def test_hyperband_asks_less_and_wants_one_objective() -> None:

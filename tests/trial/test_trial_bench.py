@@ -153,7 +153,8 @@ def test_a_longer_part_asks_what_is_missing(url: str, asked: tuple[Question, ...
     with Bench("one", asked, engine=url) as bench:
         short = bench.measure({"num_ctx": 512}, 5)
         whole = bench.measure({"num_ctx": 512}, ALL)
-        assert (short.asked, whole.asked, whole.cached) == (5, ALL - 5, 5)
+        assert (short.asked, whole.asked) == (5, ALL - 5)
+        assert whole.cached == 0, "its own answers were not known before"
         assert values(short).items() <= values(whole).items()
         assert bench.measure({"num_ctx": 512}, ALL + 100).asked == 0
 

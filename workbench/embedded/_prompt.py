@@ -171,15 +171,15 @@ def _sampling(ask: Ask, num_ctx: int) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name, option in OPTIONS.items():
         if not option.load_time:
-            value = ask.options.get(name)
-            body[_RENAMED.get(name, name)] = option.default if value is None else value
+            body[_RENAMED.get(name, name)] = ask.options.get(name, option.default)
     body["stop"] = body["stop"] or []
     if body["repeat_last_n"] == -1:
         body["repeat_last_n"] = num_ctx
     if body["n_predict"] <= 0 or body["n_predict"] > 10 * num_ctx:
         body["n_predict"] = 10 * num_ctx
-    # a reused cache changes the size of batches, and with it the last bits of the logits
-    body["cache_prompt"] = body["seed"] < 0 or body["temperature"] <= 0
+    if body["cache_prompt"] is None:
+        # a reused cache changes the size of batches, and with it the last bits of the logits
+        body["cache_prompt"] = body["seed"] < 0 or body["temperature"] <= 0
     body["seed"] = body["seed"] % 2**32 if body["seed"] >= 0 else _RANDOM_SEED
     if ask.top_logprobs is not None:
         body["n_probs"] = max(1, ask.top_logprobs)

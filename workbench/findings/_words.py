@@ -174,7 +174,7 @@ def _levels(one: Parameter, tried: set[Any]) -> Callable[[Any], str]:
 def _fitted(metric: str, columns: Sequence[Column], values: Sequence[float]) -> list[Effect]:
     """Effects of those levels that the trials can tell from the others; `p` is not adjusted."""
     import numpy as np
-    from scipy import stats
+    from scipy.special import stdtr, stdtrit
 
     table = np.column_stack([np.ones(len(values)), *(column for *_, column in columns)])
     inverse = np.linalg.pinv(table)
@@ -190,8 +190,8 @@ def _fitted(metric: str, columns: Sequence[Column], values: Sequence[float]) -> 
         if sum(column) < _OFTEN or not known[place]:
             continue
         change, error = weights[place], errors[place]
-        p = 2 * stats.t.sf(abs(change) / error, freedom) if abs(change) > 1e-6 else 1.0
-        told = change + error * np.array([0.0, *stats.t.ppf((0.025, 0.975), freedom)])
+        p = 2 * stdtr(freedom, -abs(change) / error) if abs(change) > 1e-6 else 1.0
+        told = change + error * np.array([0.0, *stdtrit(freedom, (0.025, 0.975))])
         told = told if metric == "quality" else np.exp(told)
         found.append(
             Effect(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import psutil
 
 ROUND = 16  # words
+_roots: dict[str, psutil.Process] = {}  # by address
 _WORDS = (
     "the", "of", "and", "to", "in", "is", "that", "it", "was", "for", "on", "are", "with", "they",
     "be", "at",
@@ -59,11 +60,24 @@ def processes(url: str) -> list[psutil.Process]:
     if not local(url):
         return []
     try:
-        for one in psutil.net_connections("tcp"):
-            if one.status == "LISTEN" and one.pid and one.laddr.port == urlsplit(url).port:
-                root = psutil.Process(one.pid)
-                return [root, *root.children(recursive=True)]
+        if (root := _listening(url)) is not None:
+            return [root, *root.children(recursive=True)]
     except psutil.Error:  # macOS shows them to administrators only
         pass
     every = psutil.process_iter(["name"])
     return [one for one in every if str(one.info["name"]).startswith("ollama")]
+
+
+def _listening(url: str) -> psutil.Process | None:
+    """Whoever listens at the address. It is remembered: to find out, every open file of every
+    process is looked at."""
+    import psutil
+
+    root, port = _roots.get(url), urlsplit(url).port
+    if root is not None and root.is_running():
+        return root
+    for one in psutil.net_connections("tcp"):
+        if one.status == "LISTEN" and one.pid and one.laddr.port == port:
+            _roots[url] = psutil.Process(one.pid)
+            return _roots[url]
+    return None

@@ -1,8 +1,9 @@
 """The options of a request: one table for the engine, the clients and the panels' widgets.
 
-Names, kinds and defaults are Ollama's (0.33), but for the last three: there, these are set for a
-whole Ollama by OLLAMA_* variables, which skips them in a request; the embedded engine takes them
-for each load. A default of None means that the engine decides.
+Names, kinds and defaults are Ollama's (0.33), but for four that only the embedded engine takes, and
+Ollama skips in a request. The last three are set for a whole Ollama by OLLAMA_* variables, here for
+each load; `cache_prompt` is llama.cpp's, and Ollama always does so. A default of None means that
+the engine decides.
 `minimum`, `maximum` and `step` are what a slider should offer, not limits that are enforced.
 """
 
@@ -71,6 +72,8 @@ _TABLE = (
     Option("num_keep", "int", 4, "First tokens of the prompt that stay when the context is full.",
            minimum=-1, maximum=4096, step=1),
     Option("stop", "list", None, "Texts at which the answer ends."),
+    Option("cache_prompt", "bool", None, "Take what is known of a prompt that was read before; "
+           "None: not where a seed is to give the same text."),
     Option("num_ctx", "int", None, "Tokens that the model sees at once; more needs more memory.",
            load_time=True, minimum=4, maximum=262144, step=256),
     Option("num_batch", "int", None, "Prompt tokens computed in one step.",

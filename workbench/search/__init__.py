@@ -10,6 +10,7 @@ store, in the tables that Optuna and its dashboard read.
 from __future__ import annotations
 
 from workbench.search._ask import TWICE, Search
+from workbench.search._cost import Cost
 from workbench.search._objectives import (
     FIGURES,
     OBJECTIVES,
@@ -31,6 +32,7 @@ __all__ = [
     "TOLD",
     "TWICE",
     "Asked",
+    "Cost",
     "Found",
     "Objective",
     "Record",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.search._memory import Memory
@@ -24,7 +24,7 @@ from workbench.search._process import Process
 from workbench.search._record import TOLD, Record
 from workbench.search._scripted import drawn
 from workbench.search._strategies import Strategy
-from workbench.space import key_of
+from workbench.space import RELOADS, key_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -38,6 +38,8 @@ _STARTUP = 12  # points before good ones are known, beside which others are trie
 _NEAR = 0.5  # part of the points that are tried beside a good one, where there are not too many
 _DRAWS = 400  # tries to find a point that nobody tried
 _STRIDE = 7919  # between the seeds of two starts
+_AHEAD = 4  # points asked for at once by a strategy that learns
+_FAR_AHEAD = 24  # by one that does not
 
 
 class Search:
@@ -67,11 +69,13 @@ class Search:
         self._first = deque(first)
         size = space.size() if chosen.learns else None
         self._countable = size is not None and size <= 5_000
+        self._loads = False  # whether the next stair is another load
         self._grid = iter(space.grid(iterations)) if chosen.grid else None
         self._sync()
 
-    def ask(self) -> Asked | None:
-        """The next point that nobody tried; None when there is none left."""
+    def ask(self, cost: Callable[[Point], float] = lambda point: 1.0) -> Asked | None:
+        """The next point that nobody tried; None when there is none left. `cost` is what a point
+        costs beside others, for strategies that weigh it."""
         if not self.alone:
             self._sync()
         while self._first:
@@ -82,9 +86,11 @@ class Search:
             fresh = next((point for point in self._grid if key_of(point) not in self.known), None)
             return None if fresh is None else self._reserve(self._memory.chosen(fresh))
         if self._process is not None:
-            promising = self._process.next(self.known, self._best(), self._worst())
+            promising = self._process.next(self.known, self._best(), self._worst(), cost)
             if promising is not None:
                 return self._reserve(self._memory.chosen(promising))
+            if (begun := self._stair()) is not None:
+                return begun
         elif self._countable and len(self.known) > _STARTUP and self._random.random() < _NEAR:
             return self._untried()
         for _ in range(_REPEATS):
@@ -93,6 +99,13 @@ class Search:
                 return self._reserve(asked)
             self._repeat(asked)
         return self._untried()
+
+    @property
+    def ahead(self) -> int:
+        """How many points may be asked for at once: more cost what could be learnt meanwhile."""
+        if not self.strategy.learns:
+            return _FAR_AHEAD
+        return _AHEAD if self._process is None else 1
 
     def take(self, point: Point, why: str) -> Asked | None:
         """This point; None where it is known, or another worker tries it."""
@@ -220,6 +233,23 @@ class Search:
             self.begin(asked)
             told = {"state": "repeated", "values": list(before.values), "repeats": before.number}
             self._record.end(asked.number, told, before.values if before.whole else None)
+
+    def _stair(self) -> Asked | None:
+        """A point that shares its load with the last one, or else all but its load, by turns: so
+        many settings of both kinds are seen with few loads and few answers. None where the space
+        has one kind only."""
+        loading = {one.name for one in self.space.parameters if one.part in RELOADS}
+        rest = {*self.space.names} - loading
+        if not (self.known and loading and rest):
+            return None
+        last = [*self.known.values()][-1].point
+        changed = loading if self._loads else rest
+        for _ in range(_REPEATS):
+            point = drawn(self.space, self._random, last, changed)
+            if key_of(point) not in self.known:
+                self._loads = not self._loads
+                return self._reserve(self._memory.chosen(point))
+        return None
 
     def _best(self) -> list[Point]:
         """The points of the front."""

@@ -5,18 +5,19 @@ choices by one coordinate each. The value of a point is a smooth function of the
 length for each coordinate) and noise; what is most probable is fitted, within lengths that few
 points can tell. The point with the largest expected improvement is next (Jones, Schonlau & Welch
 1998). Points that are still being tried count as if they came out as expected (Ginsbourger, Le
-Riche & Carraro 2010). Several objectives become one by weights that are drawn anew each time
-(ParEGO: Knowles 2006), their ranks standing for their values.
+Riche & Carraro 2010). Several objectives become one by weights that are drawn anew every few
+choices (ParEGO: Knowles 2006), their ranks standing for their values. Where points cost
+differently, the expected improvement for the cost counts (Snoek, Larochelle & Adams 2012).
 """
 
 from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.search._gaussian import Fit, fitted
 from workbench.search._points import Known, Values
 from workbench.search._scripted import drawn
 from workbench.space import key_of
@@ -36,6 +37,8 @@ _LEARNT = 240  # points that are learnt from: the time grows with their third po
 _ANEW = 0.1  # part of new points after which lengths and noise are fitted anew
 _LENGTHS = (0.3, 3.0)  # shorter ones learn nothing from few points, longer ones are flat
 _NOISE = (0.01, 0.5)  # part of the variance that chance may have
+_START = (0.7, 0.05)  # a length and the noise that are tried first
+_SAME = 3  # choices by the same weights: near points share a load more often
 _AUGMENT = 0.05  # of the sum of all objectives, beside the worst (Knowles 2006)
 _TAIL = 3.0  # how far below the median counts, in distances from the median to the best
 
@@ -51,22 +54,27 @@ class Process:
         size = space.size()
         self._size = size if size is not None and size <= _MOST else None
         self._all: dict[str, tuple[Point, list[float]]] = {}
-        self._kernel: Any = None  # as it was fitted last, to so many points
-        self._fitted = 0
+        self._found: Fit | None = None  # as it was fitted last, to so many points
+        self._learnt = 0
+        self._weights: Any = None  # of the objectives
+        self._asked = 0
         self._coordinates = [_coordinates(one) for one in space.parameters]
 
     def next(
-        self, known: Mapping[str, Known], best: Sequence[Point], worst: Values | None
-    ) -> Point | None:
-        """The untried point of which most is to be expected; None where too little is known, or
-        all is. `best` are the front's points; those that failed are worth `worst`."""
+        self, known: Mapping[str, Known], best: Sequence[Point], worst: Values | None,
+        cost: Callable[[Point], float] = lambda point: 1.0,
+    ) -> Point | None:  # fmt: skip
+        """The untried point of which most is to be expected for its `cost`; None where too little
+        is known, or all is. `best` are the front's points; those that failed are worth `worst`."""
         told = [(one.point, one.values) for one in known.values() if one.values]
         told += [(one.point, worst) for one in known.values() if one.failed and worst]
         candidates = self._untried(known, best) if len(told) >= _TOLD else []
         if not candidates:
             return None
         tried = [one.point for one in known.values() if not (one.values or one.failed)]
-        return candidates[self._choice(told, tried, [place for _, place in candidates])][0]
+        promise = self._promise(told, tried, [place for _, place in candidates])
+        promise /= [cost(point) for point, _ in candidates]
+        return candidates[int(promise.argmax())][0]
 
     def _untried(
         self, known: Mapping[str, Known], best: Sequence[Point]
@@ -88,14 +96,12 @@ class Process:
     def _place(self, point: Point) -> list[float]:
         return [number for of in self._coordinates for number in of(point)]
 
-    def _choice(
+    def _promise(
         self, told: Sequence[tuple[Point, Values]], tried: Sequence[Point],
         candidates: Sequence[Sequence[float]],
-    ) -> int:  # fmt: skip
-        """Which of the candidates' places promises most. `tried` are under way."""
+    ) -> Vector:  # fmt: skip
+        """The expected improvement at each of the candidates' places. `tried` are under way."""
         import numpy as np
-        from sklearn.gaussian_process import GaussianProcessRegressor as Regressor
-        from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
         y = self._worth(np.array([values for _, values in told], dtype=float))
         if len(told) > _LEARNT:  # the better half of them, and others by chance
@@ -104,29 +110,22 @@ class Process:
             kept = [*order[: _LEARNT // 2], *rest]
             told, y = [told[place] for place in kept], y[kept]
         x = np.array([self._place(point) for point, _ in told])
-        fits = len(told) > (1 + _ANEW) * self._fitted
-        if self._kernel is None:
-            self._kernel = Matern([0.7] * x.shape[1], _LENGTHS, nu=2.5) + WhiteKernel(0.05, _NOISE)
-        with warnings.catch_warnings():  # of lengths at their bounds
-            warnings.simplefilter("ignore")
-            how = {"normalize_y": True, **({} if fits else {"optimizer": None})}
-            found = Regressor(self._kernel, **how).fit(x, y)
-            if fits:
-                self._kernel, self._fitted = found.kernel_, len(told)
-            if tried:
-                more = np.array([self._place(point) for point in tried])
-                y = np.concatenate([y, found.predict(more)])
-                fixed = Regressor(found.kernel_, optimizer=None, normalize_y=True)
-                found = fixed.fit(np.concatenate([x, more]), y)
-            mean, deviation = found.predict(np.array(candidates), return_std=True)
-        noise = found.kernel_.k2.noise_level * float(np.std(y)) ** 2
-        sure = np.sqrt(np.maximum(deviation**2 - noise, 1e-18))  # of the function, not of a trial
-        return int(np.argmax(_improvement(mean, sure, float(y.max()))))
+        if self._found is None:
+            start = np.log([*[_START[0]] * x.shape[1], _START[1]])
+        else:
+            start = self._found.theta
+        if len(told) > (1 + _ANEW) * self._learnt:
+            self._found, self._learnt = fitted(x, y, start, _LENGTHS, _NOISE), len(told)
+        found = Fit(x, y, self._found.theta if self._found is not None else start)
+        if tried:
+            more = np.array([self._place(point) for point in tried])
+            y = np.concatenate([y, found.predict(more)[0]])
+            found = Fit(np.concatenate([x, more]), y, found.theta)
+        return _improvement(*found.predict(np.array(candidates)), float(y.max()))
 
     def _worth(self, values: Vector) -> Vector:
         """One number for each point, more is better."""
         import numpy as np
-        from scipy.stats import rankdata
 
         signs = np.array([1.0 if goal.direction == "maximize" else -1.0 for goal in self._goals])
         better = values * signs
@@ -136,18 +135,31 @@ class Process:
             middle, best = float(np.median(worth)), float(worth.max())
             least = middle - _TAIL * (best - middle)
             return worth if best == middle else np.asarray(np.maximum(worth, least))
-        away = 1 - (rankdata(better, axis=0) - 1) / max(1, len(better) - 1)
-        weighed = away * self._numbers.dirichlet(np.ones(len(self._goals)))
+        away = 1 - _ranks(better) / max(1, len(better) - 1)
+        if self._asked % _SAME == 0:
+            self._weights = self._numbers.dirichlet(np.ones(len(self._goals)))
+        self._asked += 1
+        weighed = away * self._weights
         worth = -(weighed.max(axis=1) + _AUGMENT * weighed.sum(axis=1))
         return np.asarray(worth, dtype=float)
 
 
 def _improvement(mean: Vector, deviation: Vector, best: float) -> Vector:
     """Expected improvement over the best."""
-    from scipy.stats import norm
+    import numpy as np
+    from scipy.special import ndtr
 
     step = (mean - best) / deviation
-    found: Vector = (mean - best) * norm.cdf(step) + deviation * norm.pdf(step)
+    density = np.exp(-(step**2) / 2) / math.sqrt(2 * math.pi)
+    found: Vector = (mean - best) * ndtr(step) + deviation * density
+    return found
+
+
+def _ranks(values: Vector) -> Vector:
+    """How many others each is above, column by column; those that are alike count half."""
+    lower = (values[:, None] > values[None]).sum(axis=1)
+    alike = (values[:, None] == values[None]).sum(axis=1) - 1
+    found: Vector = lower + alike / 2
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,10 +51,14 @@ def given(space: Space, point: Point) -> tuple[Point, Scripted]:
     return space.suggest(script), script
 
 
-def drawn(space: Space, by: random.Random, near: Point | None, changes: int) -> Point:
-    """A random point; beside `near`, it differs in up to so many parameters."""
+def drawn(
+    space: Space, by: random.Random, near: Point | None, changes: int | Collection[str]
+) -> Point:
+    """A random point; beside `near`, it differs in these parameters, or in up to so many."""
     names = [one.name for one in space.parameters]
-    changed = set(names if near is None else by.sample(names, min(changes, len(names))))
+    if isinstance(changes, int):
+        changes = by.sample(names, min(changes, len(names)))
+    changed = {*names} if near is None else {*changes}
 
     def choose(name: str, distribution: BaseDistribution) -> Any:
         if near is not None and name not in changed:

@@ -16,9 +16,10 @@ from workbench.space._known import Part, part_of
 from workbench.space._narrow import narrowed
 from workbench.space._parameter import Kind, Parameter
 from workbench.space._space import Space
-from workbench.space._values import Point, Rule, key_of, load_key
+from workbench.space._values import RELOADS, Point, Rule, key_of, load_key
 
 __all__ = [
+    "RELOADS",
     "Kind",
     "ModelFacts",
     "Parameter",

@@ -27,6 +27,7 @@ _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 _REFUSED = {
     "seed": "The seed is no setting: a lucky one makes nothing better. Each question has its own.",
     "stop": "stop is a list of texts and cannot be searched. Put it into the model's Modelfile.",
+    "cache_prompt": "cache_prompt makes no answer better: studies take what was read before.",
 }
 
 

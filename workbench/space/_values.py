@@ -14,6 +14,7 @@ from workbench.errors import TuneError
 from workbench.space._known import is_number, part_of, shown
 
 Point = Mapping[str, Any]  # values by name, of what applies
+RELOADS = ("loading", "model", "training")  # parts of settings whose change loads a model anew
 
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -88,8 +89,7 @@ def load_key(point: Point, space: object = None) -> str:
 
     Where a setting counts is known for every setting, so the space is not looked into.
     """
-    reloads = ("loading", "model", "training")
-    return key_of({name: value for name, value in point.items() if part_of(name) in reloads})
+    return key_of({name: value for name, value in point.items() if part_of(name) in RELOADS})
 
 
 def _plain(name: str, value: Any) -> Any:

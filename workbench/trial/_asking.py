@@ -173,6 +173,9 @@ class Asker:
         assert self._loaded is not None
         name, setting = self._loaded
         options = {**setting.options, **setting.loading, "seed": seed}
+        if self.engine.kind == "embedded":
+            # a seed says that the answer can be had again; here its prompt is asked in each trial
+            options["cache_prompt"] = True
         plan = Plan(name, "", options=options)
         try:
             try:

@@ -123,9 +123,19 @@ class Bench:
             anew = again and self._timed and self._reloaded != setting.load
             self._run(work.do(name, setting, jobs, state, timed=self._timed, anew=anew))
             self._reloaded = setting.load if anew or self._reloaded == setting.load else ""
+        state.mine |= {job.key for job in jobs if job.valued}
         asked = work.asked - before
         return put_together(
-            work, setting, state, shares, jobs, notes, self._alone, asked, valued=self._valued
+            work, setting, state, shares, notes, self._alone, asked, valued=self._valued
+        )
+
+    def repeats(self, point: Mapping[str, Any]) -> bool:
+        """Whether measuring the point again can tell something new: its speed counts, or chance has
+        a part in its answers."""
+        setting, hows = Setting.of(point, self._context), self._work.hows
+        tasks = {one.task.name: one.task for one in self.questions}.values()
+        return self._timed or any(
+            setting.sampled(task, hows.get(task.name, "asked")) for task in tasks
         )
 
     def _model(self, setting: Setting) -> str:

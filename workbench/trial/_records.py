@@ -29,7 +29,7 @@ class Answered:
     prompt_tokens: int
     generation_seconds: float
     error: str | None
-    cached: bool  # was known before
+    cached: bool  # was known before the point was measured
     group: str = ""
     weight: float = 1.0  # of the task
 
@@ -49,7 +49,7 @@ class Measured:
     memory: int | None  # bytes, the peak of the model's process where it is known
     load_seconds: float | None
     asked: int  # requests that this took
-    cached: int  # answers that were known
+    cached: int  # answers that were known before the point was measured
     notes: tuple[str, ...]
     alone: tuple[str, ...] = ()  # keys of the questions that tell latency
 

@@ -6,21 +6,19 @@ from collections.abc import Collection, Sequence
 from statistics import fmean
 from typing import Any
 
-from workbench.trial._keep import Key
 from workbench.trial._records import Answered, Measured, quality_of
 from workbench.trial._setting import Setting
 from workbench.trial._speed import latency, throughput
-from workbench.trial._work import Job, Share, State, Work
+from workbench.trial._work import Share, State, Work
 
 
 def put_together(
-    work: Work, setting: Setting, state: State, shares: Sequence[Share], jobs: Sequence[Job],
-    notes: Sequence[str], alone: Collection[str], asked: int, *, valued: bool,
+    work: Work, setting: Setting, state: State, shares: Sequence[Share], notes: Sequence[str],
+    alone: Collection[str], asked: int, *, valued: bool,
 ) -> Measured:  # fmt: skip
     """The point's figures. `alone` are keys of the questions that tell latency; `valued` says
     whether answers were to be scored."""
-    fresh = {job.key for job in jobs if job.valued}
-    answers = tuple(_answered(work, state, share, fresh) for share in shares)
+    answers = tuple(_answered(work, state, share) for share in shares)
     keys = {share.question.key for share in shares}
     times = {key: same for key, same in state.times.items() if key in keys}
     return Measured(
@@ -40,7 +38,7 @@ def put_together(
     )
 
 
-def _answered(work: Work, state: State, share: Share, fresh: set[Key]) -> Answered:
+def _answered(work: Work, state: State, share: Share) -> Answered:
     found = [work.values[key] for key in share.keys if key in work.values]
     errors = [work.errors[key] for key in share.keys if key in work.errors]
     values = [value for value, _ in found if value is not None] + [0.0] * len(errors)
@@ -61,7 +59,7 @@ def _answered(work: Work, state: State, share: Share, fresh: set[Key]) -> Answer
         prompt_tokens=int(figures.get("prompt_tokens") or 0),
         generation_seconds=float(figures.get("generation_seconds") or 0.0),
         error=errors[0][:300] if errors else None,
-        cached=bool(found or errors) and not fresh & set(share.keys),
+        cached=bool(found or errors) and not state.mine & set(share.keys),
         group=share.question.group,
         weight=share.question.weight,
     )

@@ -68,6 +68,7 @@ class State:
     times: dict[str, list[Time]] = field(default_factory=dict)  # by question's key
     crowds: list[Crowd] = field(default_factory=list)
     seen: set[Key] = field(default_factory=set)
+    mine: set[Key] = field(default_factory=set)  # answers that were not known before this point
 
 
 class Work:

@@ -87,7 +87,7 @@ class Confirmation:
         figures = self._wanted - {"quality"} if plain else self._wanted
         measured = self._measured(every, figures) if figures else {}
         held: dict[int, Held] = {}
-        for number, point in every.items():
+        for number, point in self._in_order(every):
             found = measured.get(number)
             if plain:
                 words = "the default settings" if number == first else f"trial {number}"
@@ -148,12 +148,11 @@ class Confirmation:
     ) -> dict[int, Measured]:
         """As trials are, each twice where speed counts; those of one load one after the other."""
         found: dict[int, Measured] = {}
-        space = self._study.space
-        ordered = sorted(points.items(), key=lambda one: load_key(one[1], space))
+        ordered = self._in_order(points)
         judge = str(self._study.settings.get("judge") or "")
         with Bench(
-            self._study.model, self._fresh, space, engine=self._engine, figures=figures,
-            stop=self._context.check_cancelled, judge=judge,
+            self._study.model, self._fresh, self._study.space, engine=self._engine,
+            figures=figures, stop=self._context.check_cancelled, judge=judge,
             trained=self._trained,
         ) as bench:  # fmt: skip
             for again in (False, True) if timed(self._goals) else (False,):
@@ -162,6 +161,10 @@ class Confirmation:
                     self._context.progress(None, words)
                     found[number] = bench.measure(point, len(self._fresh), again=again)
         return found
+
+    def _in_order(self, points: Mapping[int, Point]) -> list[tuple[int, Point]]:
+        """Those of one load one after the other."""
+        return sorted(points.items(), key=lambda one: load_key(one[1], self._study.space))
 
     def _held(self, found: Measured) -> Held:
         values = {(one.task, one.question): one.value for one in found.answers}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TrialFailed, TuneError
@@ -44,7 +44,6 @@ class Judge:
     whole: dict[int, Measured] = field(default_factory=dict)  # by the trial's number
     values: dict[int, tuple[float, ...]] = field(default_factory=dict)
     twice: set[int] = field(default_factory=set)  # numbers of those that were measured again
-    loads: list[float] = field(default_factory=list)  # seconds
 
     def keep(self, number: int, ended: Ended) -> None:
         """Later trials are compared with this one."""
@@ -61,16 +60,17 @@ class Judge:
 
     def measured(self, asked: Asked, steps: Search) -> Ended:
         """Measure a point. Raises TrialFailed where the engine cannot work under it."""
-        looks = parts(len(self.bench.questions), steps.strategy)
+        looks, requests = parts(len(self.bench.questions), steps.strategy), 0
         for rung, count in enumerate(looks[:-1] if self.default is not None else ()):
-            found = self._measure(asked.point, count)
+            found = self._measure(asked.point, count, requests)
+            requests = found.asked
             values = self._values(found)
             on = steps.goes_on(asked, rung, count, values[0])
             why = "" if on else "Others did better on the same questions."
             why = hopeless(self.goals, found, self._default, self._rivals()) or why
             if why:
                 return Ended("pruned", values, found, why)
-        found = self._measure(asked.point, looks[-1])
+        found = self._measure(asked.point, looks[-1], requests)
         if self.default is None:
             self.default = found
             return Ended("done", self._values(found), found)
@@ -96,14 +96,12 @@ class Judge:
         except TuneError as error:
             raise TrialFailed(str(error)) from error
 
-    def _measure(self, point: Point, count: int, **more: Any) -> Measured:
-        before = self.bench.loads
+    def _measure(self, point: Point, count: int, before: int = 0, **more: Any) -> Measured:
+        """On so many questions; `before` are the trial's requests until now."""
         try:
             found = self.bench.measure(point, count, **more)
+            return replace(found, asked=before + found.asked)
         except TrialFailed:
             raise
         except TuneError as error:  # settings that no question can be asked under
             raise TrialFailed(str(error)) from error
-        if self.bench.loads > before and found.load_seconds:
-            self.loads.append(found.load_seconds)
-        return found

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from workbench.errors import TrialFailed, TuneError
 from workbench.jobs import JobContext
-from workbench.search import TOLD, TWICE, Asked, Record, Search, objective, strategy
+from workbench.search import TOLD, TWICE, Asked, Cost, Record, Search, objective, strategy
 from workbench.space import load_key, too_large
 from workbench.tune import _keep as keep
 from workbench.tune._made import Maker, Outlearnt, trains
 from workbench.tune._measure import Ended, Judge
-from workbench.tune._race import timed
 from workbench.tune._trials import counts, running, spent, worker_of
 
 if TYPE_CHECKING:
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
     from workbench.trial import Bench
     from workbench.tune._records import Study
 
-_AHEAD = 4  # points asked for at once by a strategy that learns
-_FAR_AHEAD = 24  # by one that does not
-_RELOAD = 0.1  # part of a trial that loading takes, from which on planning pays
+_RELOAD = 0.1  # part of a trial that a load adds, from which on planning pays
 _REFUSED = 200  # points in a row that would not fit into the memory
 _LOOK = 0.5  # seconds between two looks at what other workers do
 
@@ -67,7 +63,7 @@ class Session:
         )
         self._began: float | None = None  # of the trial under way
         self._spent = spent(self._record.trials())
-        self._loaded, self._seconds = "", [0.0]
+        self._cost = Cost(study.space)
 
     def search(self, bench: Bench, facts: ModelFacts) -> None:
         """Try points until a limit is reached or none is left. Raises WorkbenchError."""
@@ -83,17 +79,14 @@ class Session:
 
     def measure_front_again(self) -> None:
         """Measure the trials of the front once more, until all of it was: picked out of many, what
-        looked quick may have been lucky. Where only quality counts, the same questions would say
-        the same. For the last worker."""
+        looked quick or good may have been lucky. For the last worker."""
         self._take_over()
-        tried: set[int] = set()
-        while timed(self.goals):
-            left = set(self._judge.front()) - self._judge.twice - tried
-            if not left:
-                return
-            points = {number: self._judge.whole[number].point for number in left}
+        judge, tried = self._judge, set[int]()
+        while left := set(judge.front()) - judge.twice - tried:
+            points = {number: judge.whole[number].point for number in left}
             for number in sorted(left, key=lambda one: load_key(points[one], self.study.space)):
-                self._measure_again(number, points[number])
+                if judge.bench.repeats(points[number]):
+                    self._measure_again(number, points[number])
             tried |= left
 
     def _measure_again(self, number: int, point: Point) -> None:
@@ -161,7 +154,7 @@ class Session:
             self._revive(self._lost())
             self._take_over()
         while len(batch) < self._ahead() and refused < _REFUSED and not self._over(len(batch)):
-            asked = self._steps.ask()
+            asked = self._steps.ask(self._cost.of)
             if asked is None:
                 break
             reason = too_large(asked.point, self._facts, self.study.settings.get("memory_bytes"))
@@ -171,19 +164,11 @@ class Session:
                 self._steps.tell(asked, "failed", why=reason, refused=True)
             else:
                 batch.append(asked)
-        places = {self._loaded: -1}
-        for place, asked in enumerate(batch):
-            places.setdefault(load_key(asked.point, self.study.space), place)
-        return sorted(batch, key=lambda one: places[load_key(one.point, self.study.space)])
+        return self._cost.in_order(batch)
 
     def _ahead(self) -> int:
         """How many points to ask for at once."""
-        if not any(one.part in ("loading", "model") for one in self.study.space.parameters):
-            return 1
-        if not self._steps.strategy.learns:
-            return _FAR_AHEAD
-        loads = self._judge.loads
-        return _AHEAD if loads and fmean(loads) > _RELOAD * fmean(self._seconds) else 1
+        return self._steps.ahead if self._cost.of_load > 1 + _RELOAD else 1
 
     def _over(self, planned: int = 0) -> bool:
         """Whether a limit is reached."""
@@ -227,9 +212,9 @@ class Session:
             self._steps.tell(asked, "failed", why=why, lost=True)
             raise
         finally:
-            self._seconds.append(time.monotonic() - self._began)
-            self._spent, self._began = self._spent + self._seconds[-1], None
-        self._loaded = load_key(asked.point, self.study.space)
+            seconds = time.monotonic() - self._began
+            self._spent, self._began = self._spent + seconds, None
+        self._cost.note(asked.point, seconds, ended.measured.asked)
         self._steps.tell(
             asked, ended.state, ended.values, why=ended.why, measured=ended.measured.to_json()
         )

@@ -25,10 +25,12 @@ def trials(study: Study | str) -> list[Trial]:
         told = row.user_attrs.get(TOLD) or {}
         if told.get("state") == TWICE and told["repeats"] in found:
             first, more = found[told["repeats"]], _trial(row)
+            measured = more.measured
+            if measured and first.measured:
+                measured = replace(measured, asked=first.measured.asked + measured.asked)
             found[first.number] = replace(
-                first, measured=more.measured, values=more.values,
-                seconds=first.seconds + more.seconds,
-            )  # fmt: skip
+                first, measured=measured, values=more.values, seconds=first.seconds + more.seconds
+            )
     return list(found.values())
 
 
