@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
+from math import dist
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,43 @@ def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme:
         card(page, "Confirmed").get_by_role("button", name="See these runs").click()
         expect(card(page, "Leaderboard")).to_contain_text("Nothing is measured on this suite")
         assert page.evaluate("window.broken") is None
+
+
+def middle(dot: Locator) -> tuple[float, float]:
+    dot.scroll_into_view_if_needed()
+    box = dot.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_points_that_lie_on_each_other_can_all_be_chosen(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url) as watched:
+        page = watched.page
+        view(page, "Studies")
+        row(page, NAME).click()
+        dots = card(page, "Front").locator(".wb-tune-dot")
+        expect(dots.first).to_be_visible()
+        dots.first.scroll_into_view_if_needed()
+        middles = [middle(dot) for dot in dots.all()]
+        keys = [dot.get_attribute("data-key") for dot in dots.all()]
+        pairs = [(dist(a, b), m, n) for (m, a), (n, b) in combinations(enumerate(middles), 2)]
+        _, *near = min(pair for pair in pairs if pair[0] > 5)
+        for place in near:
+            dot = card(page, "Front").locator(f"[data-key={keys[place]}]")
+            page.mouse.click(*middle(dot))
+            expect(dot).to_have_attribute("aria-pressed", "true")
+            expect(dot).to_be_focused()
+        away, one, other = min(pairs)
+        assert away < 1, "one lies on the other"
+        place = middle(dots.nth(one))
+        page.mouse.click(*place)
+        pressed = card(page, "Front").locator(".wb-tune-dot[aria-pressed=true]")
+        either = re.compile(f"^({keys[one]}|{keys[other]})$")
+        expect(pressed).to_have_attribute("data-key", either)
+        first = pressed.get_attribute("data-key")
+        page.mouse.click(*place)
+        second = keys[one] if first == keys[other] else keys[other]
+        expect(pressed).to_have_attribute("data-key", second or "")
 
 
 def test_it_works_from_the_keyboard(browser: Browser, server: Server, empty: Server) -> None:

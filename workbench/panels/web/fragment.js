@@ -14,6 +14,8 @@
  *   data-download="#id"     saves that element's text as the file data-file
  *   data-follow             a scrolling box that stays at its end while it grows
  *   role="tablist"          arrow keys, Home and End move between the tabs
+ *   data-pile               a click inside means the button whose middle is nearest; where several
+ *                           lie on each other, clicking again means the next one
  *   data-focus="key"        takes the focus when the key changes (after an edit was opened)
  */
 
@@ -120,6 +122,24 @@ function valuesOf(node) {
 function dataOf(node) {
   const field = /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName);
   return field ? { ...node.dataset, value: node.value } : { ...node.dataset };
+}
+
+const PILE = 4; // pixels between the middles of buttons that lie on each other
+
+function meant(node, event) {
+  const pile = node && node.closest("[data-pile]");
+  if (!pile || !event.detail) return node; // a key presses the button that has the focus
+  const far = (button) => {
+    const box = button.getBoundingClientRect();
+    return Math.hypot(box.x + box.width / 2 - event.clientX, box.y + box.height / 2 - event.clientY);
+  };
+  const places = [...pile.querySelectorAll("[data-action]")].map((button) => [far(button), button]);
+  places.sort(([one], [other]) => one - other);
+  const same = places.filter(([away]) => away <= places[0][0] + PILE).map(([, button]) => button);
+  const pressed = same.findIndex((button) => button.getAttribute("aria-pressed") === "true");
+  const chosen = same[(pressed + 1) % same.length];
+  chosen.focus({ preventScroll: true });
+  return chosen;
 }
 
 async function copy(button, root) {
@@ -239,7 +259,8 @@ function render({ model, el }) {
   };
   const FIELDS = "input,select,textarea";
   const click = (event) => {
-    const node = event.target.closest("[data-action],[data-copy],[data-download],[data-caret]");
+    const found = event.target.closest("[data-action],[data-copy],[data-download],[data-caret]");
+    const node = meant(found, event);
     if (!node || !el.contains(node) || node.matches(FIELDS)) return;
     if (node.dataset.copy) return void copy(node, el);
     if (node.dataset.download) return void download(node, el);
