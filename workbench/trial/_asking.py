@@ -149,6 +149,10 @@ class Asker:
         self.slots = (row and row.slots) or SLOTS
         return True
 
+    def forget(self) -> None:
+        """Somebody else had the engine: what is loaded is not known any more."""
+        self._loaded = None
+
     async def look(self) -> None:
         """Whether the model is loaded still: another one may have needed its memory."""
         if self._loaded is not None and await self._listed(self._loaded[0]) is None:

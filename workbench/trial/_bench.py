@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from workbench.errors import TuneError
-from workbench.space import Space
+from workbench.space import RELOADS, Space
 from workbench.tasks import Task
 from workbench.trial._asking import Asker
 from workbench.trial._keep import Keeper, known
@@ -24,6 +25,7 @@ from workbench.trial._records import Measured
 from workbench.trial._result import put_together
 from workbench.trial._setting import Setting
 from workbench.trial._speed import FIGURES, sides
+from workbench.trial._turn import Turn
 from workbench.trial._work import Job, Share, State, Work
 
 T = TypeVar("T")
@@ -70,6 +72,8 @@ class Bench:
             self._end()
             raise
         self._work = Work(asker, list(tasks.values()), judge, self._keeper.add)
+        loads = any(one.part in RELOADS for one in (space.parameters if space else ()))
+        self._turn = Turn(asker.engine.url) if self._timed or loads else None
 
     def __enter__(self) -> Bench:
         return self
@@ -87,12 +91,31 @@ class Bench:
 
     def close(self) -> None:
         """Write what waits, free the model's memory, leave the engine."""
-        if self._thread.is_alive():
-            self._stop = lambda: None
+        from filelock import Timeout
+
+        if not self._thread.is_alive():
+            return
+        asker, self._stop = self._work.asker, lambda: None
+        try:
             try:
-                self._run(self._work.asker.close())
-            finally:
-                self._end()
+                with self._taken(None):
+                    self._run(asker.close())
+            except Timeout:  # somebody else measures, whose model it is now
+                asker.forget()
+                self._run(asker.close())
+        finally:
+            self._end()
+
+    @contextmanager
+    def _taken(self, stop: Callable[[], None] | None) -> Iterator[None]:
+        """Have the engine, where others would disturb."""
+        if self._turn is None:
+            yield
+            return
+        with self._turn.taken(stop) as since:
+            if since:
+                self._work.asker.forget()
+            yield
 
     def measure(self, point: Mapping[str, Any], n: int, *, again: bool = False) -> Measured:
         """What the point is worth on the first `n` questions.
@@ -105,11 +128,16 @@ class Bench:
         if n < 1:
             raise TuneError(f"A measurement asks at least one question, not {n}.")
         self._stop()
-        setting, work = Setting.of(point, self._context), self._work
+        setting = Setting.of(point, self._context)
+        with self._taken(self._stop):
+            return self._measured(setting, n, again=again)
+
+    def _measured(self, setting: Setting, n: int, *, again: bool) -> Measured:
+        work = self._work
         name, digest = self._run(work.asker.named(setting, self._model(setting)))
         if not work.hows:
             self._run(work.begin(name, setting, self._timed))
-        text = json.dumps(dict(point), sort_keys=True, default=str)
+        text = json.dumps(dict(setting.point), sort_keys=True, default=str)
         state = self._states.setdefault(text, State())
         state.draws += again
         speedy = self._alone | self._at_once
