@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from versions.updated import COLLECTIONS, fill, first_release, in_use, prepared, run, write_suite
@@ -85,3 +86,22 @@ def test_a_release_that_is_taken_into_use_by_hand_brings_its_vectors(engine: Eng
     assert sorted(vectors.dependents(digest)) == sorted(COLLECTIONS)
     versions.use(first.version, engine=engine)
     assert releases.switches()[0].why == "It was asked for."
+
+
+def test_a_text_that_is_replaced_while_it_is_searched_for_undoes_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_release(engine)
+    fill(engine)
+    search, replaced = vectors.Collection.search, list[str]()
+
+    def beside_a_writer(self: vectors.Collection, query: str, limit: int = 10) -> Any:
+        found = search(self, query, limit)
+        if self.name not in replaced:
+            replaced.append(self.name)
+            self.add([(found[0].key, "quite another text", {})])
+        return found
+
+    monkeypatch.setattr(vectors.Collection, "search", beside_a_writer)
+    assert run(prepared({"embedding": "other"}, gate="none")).state == "done"
+    assert set(replaced) == set(COLLECTIONS)

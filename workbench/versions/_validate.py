@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ANSWER = {"temperature": 0, "seed": 0, "num_predict": 16}
 _QUERY = "What is this about?"
+_TRIES = 3  # a text may be replaced between being found and being searched for
 _NEAR = 0.99  # cosine of a text with itself: other batches round otherwise
 
 
@@ -80,13 +81,14 @@ def _answer(engine: Engine, release: Release) -> str | None:
 def _searched(engine: Engine, name: str) -> str:
     """What is wrong with a search in a collection; "" when nothing is."""
     opened = vectors.collection(name, engine=engine)
-    first = opened.search(_QUERY, 1)
-    if not first:
-        return f"A search finds nothing in {name}." if opened.stats().texts else ""
-    again = opened.search(first[0].text, 1)
-    if not again or again[0].score < _NEAR:
-        return f"A search in {name} does not find a text by its own words."
-    return ""
+    for _ in range(_TRIES):
+        first = opened.search(_QUERY, 1)
+        if not first:
+            return f"A search finds nothing in {name}." if opened.stats().texts else ""
+        again = opened.search(first[0].text, 1)
+        if again and again[0].score >= _NEAR:
+            return ""
+    return f"A search in {name} does not find a text by its own words."
 
 
 def _gone_back(work: Work, made: Release, wrong: str) -> str:
