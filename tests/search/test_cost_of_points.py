@@ -22,9 +22,9 @@ def test_a_load_costs_what_it_cost() -> None:
     cost = Cost(SPACE)
     cost.note(point(64), 3.0, 8)
     assert cost.of(point(64, temperature=0.1)) == 1.0
-    assert cost.of_load == cost.of(point(256)) == 2.0, "a guess"
+    assert cost.of_load == cost.of(point(256)) == 2.0 and not cost.pays, "a guess"
     cost.note(point(64, temperature=0.2), 0.5, 8)
-    assert cost.of_load == cost.of(point(64, "q8_0")) == 6.0
+    assert cost.of_load == cost.of(point(64, "q8_0")) == 6.0 and cost.pays
     cost.note(point(256), 0.01, 0)  # its answers were known
     assert cost.of(point(64)) == 1.0 and cost.of(point(256)) == 6.0, "no model was loaded for it"
     cost.note(point(256), 1.0, 8)
@@ -37,7 +37,7 @@ def test_a_load_is_never_cheap_and_nothing_where_none_is_needed() -> None:
     cost = Cost(SPACE)
     cost.note(point(64), 1.0, 8)
     cost.note(point(64), 9.0, 8)
-    assert cost.of_load == cost.of(point(256)) == 1.0
+    assert cost.of_load == cost.of(point(256)) == 1.0 and not cost.pays
     sampling = Cost(SPACE.only("temperature"))
     sampling.note({"temperature": 0.1}, 1.0, 8)
     assert sampling.of_load == sampling.of({"temperature": 0.9}) == 1.0

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.search._points import Asked
     from workbench.space import Point, Space
 
+_PAYS = 1.1  # what a load costs at least, where planning for it is worth what it delays to learn
 _GUESS = 2.0  # what a load multiplies the cost by, until both kinds of trials were seen
 
 
@@ -41,6 +42,11 @@ class Cost:
         if not (self._stayed and self._loaded):
             return _GUESS
         return max(1.0, median(self._loaded) / median(self._stayed))
+
+    @property
+    def pays(self) -> bool:
+        """Whether points of one load are better tried together, as was seen."""
+        return bool(self._stayed and self._loaded) and self.of_load > _PAYS
 
     def of(self, point: Point) -> float:
         """Of a trial of this point, next."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from workbench.trial import Bench
     from workbench.tune._records import Study
 
-_RELOAD = 0.1  # part of a trial that a load adds, from which on planning pays
 _REFUSED = 200  # points in a row that would not fit into the memory
 _LOOK = 0.5  # seconds between two looks at what other workers do
 
@@ -168,7 +167,8 @@ class Session:
 
     def _ahead(self) -> int:
         """How many points to ask for at once."""
-        return self._steps.ahead if self._cost.of_load > 1 + _RELOAD else 1
+        plans = self._cost.pays or (self._cost.of_load > 1 and not self._steps.strategy.learns)
+        return self._steps.ahead if plans else 1
 
     def _over(self, planned: int = 0) -> bool:
         """Whether a limit is reached."""
