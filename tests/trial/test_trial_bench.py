@@ -230,6 +230,9 @@ def test_prompts_that_were_read_before_count_as_read(
     with Bench("one", long, engine=url) as bench:
         points = [{"num_ctx": 2048}, {"num_ctx": 2048, "temperature": 0.1}]
         first, second = (bench.measure(point, 4) for point in points)
+        crowds = [state.crowds for state in bench._states.values()]
+        read = [sum(was.reading for was, _ in crowd.answers) for [crowd] in crowds]
+    assert read[1] > 0.5 * read[0] > 0, "those that are asked at once are read anew"
     for one, other in zip(first.answers, second.answers, strict=True):
         read = one.seconds - one.generation_seconds
         assert one.prompt_tokens > 500 and read > 0

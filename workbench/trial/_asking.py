@@ -172,14 +172,17 @@ class Asker:
         held = await memory(self.engine, self._loaded[0])
         return held.peak or held.held
 
-    async def ask(self, task: Task, sample: Sample, how: How, seed: int) -> Answer:
-        """The loaded model's answer, not yet scored. Raises TrialFailed, EngineError."""
+    async def ask(
+        self, task: Task, sample: Sample, how: How, seed: int, *, anew: bool = False
+    ) -> Answer:
+        """The loaded model's answer, not yet scored; its prompt is read `anew`, or as far as it was
+        not read before, where the engine has that choice. Raises TrialFailed, EngineError."""
         assert self._loaded is not None
         name, setting = self._loaded
         options = {**setting.options, **setting.loading, "seed": seed}
         if self.engine.kind == "embedded":
-            # a seed says that the answer can be had again; here its prompt is asked in each trial
-            options["cache_prompt"] = True
+            # without it, a seed says that everything is read anew
+            options["cache_prompt"] = not anew
         plan = Plan(name, "", options=options)
         try:
             try:

@@ -138,7 +138,8 @@ class Work:
         async def one(job: Job) -> tuple[Time, Time] | None:
             self.asked += 1
             task, sample = job.share.task, job.share.question.sample
-            answer = await self.asker.ask(task, sample, job.share.how, job.seed)
+            crowded = job.side == "at once"  # what its clock tells cannot be set right afterwards
+            answer = await self.asker.ask(task, sample, job.share.how, job.seed, anew=crowded)
             if answer.error is not None:
                 self.errors[job.key] = answer.error
                 return None
