@@ -10,21 +10,13 @@ import pytest
 from bench_servers import engine_with
 from filelock import Timeout
 from tiny import write_tiny_llama
+from words import write_suite
 
 from workbench.engines import Engine
 from workbench.space import Parameter, Space
 from workbench.trial import Bench, Question, questions
 from workbench.trial._turn import Turn
 
-TASK = """
-name: words
-title: Words that go on
-mode: complete
-samples:
-{samples}
-scorers: [chrf]
-options: {{num_predict: 8}}
-"""
 SPACE = Space("loads", "Loads", "", (
     Parameter("num_ctx", "loading", "choice", choices=(256, 512), default=512),
 ))  # fmt: skip
@@ -40,9 +32,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def asked(tmp_path: Path) -> tuple[Question, ...]:
-    samples = "\n".join(f'  - {{id: s{n}, prompt: "f{n}(", target: "x"}}' for n in range(12))
-    (tmp_path / "words.yaml").write_text(TASK.format(samples=samples), encoding="utf-8")
-    return questions(str(tmp_path / "words.yaml"), seed=1)
+    return questions(write_suite(tmp_path, 12), seed=1)
 
 
 def context(url: str) -> int | None:

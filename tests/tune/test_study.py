@@ -13,7 +13,8 @@ import psutil
 import pytest
 from bench_servers import engine_with
 from tiny import write_tiny_llama
-from tuned import begun, check_kept, here, run, write_suite
+from tuned import begun, check_kept, here, run
+from words import write_suite
 
 from workbench import bench, tune
 from workbench.engines import Engine

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from bench_servers import engine_with
 from tiny import write_tiny_llama
-from tuned import SPACE, begun, check_kept, write_suite
+from tuned import SPACE, begun, check_kept
+from words import write_suite
 
 from workbench import jobs, tune
 from workbench.errors import TuneError

@@ -12,7 +12,8 @@ import pytest
 from bench_servers import engine_with
 from store.conftest import postgres, postgres_server  # noqa: F401 (fixtures)
 from tiny import write_tiny_llama
-from tuned import SPACE, begun, write_suite
+from tuned import SPACE, begun
+from words import write_suite
 
 from workbench import jobs, store, tune
 from workbench.errors import TuneError

@@ -1,8 +1,7 @@
-"""Small suites and an engine with tiny models, for tests of studies."""
+"""Small studies, for tests of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from workbench.jobs import JobContext
@@ -11,30 +10,10 @@ from workbench.settings import home
 from workbench.space import Parameter, Space
 from workbench.tune import Study, Trial, create, run_study, trials
 
-TASK = """
-name: words
-title: Words that go on
-mode: complete
-samples:
-{samples}
-scorers: [chrf]
-options: {{num_predict: 8}}
-"""
 SPACE = Space("mine", "Mine", "", (
     Parameter("temperature", "sampling", "float", 0.1, 1.0, step=0.1, default=0.5),
     Parameter("top_k", "sampling", "choice", choices=(10, 20, 40), default=40),
 ))  # fmt: skip
-SUITE = "name: mine\ntitle: My suite\ntasks: [words.yaml]\n"
-
-
-def write_suite(folder: Path, count: int = 40) -> str:
-    """A suite of so many questions; its path."""
-    samples = "\n".join(
-        f'  - {{id: s{n}, prompt: "def f{n}(x):", target: "return x + {n}"}}' for n in range(count)
-    )
-    (folder / "words.yaml").write_text(TASK.format(samples=samples), encoding="utf-8")
-    (folder / "all.yaml").write_text(SUITE, encoding="utf-8")
-    return str(folder / "all.yaml")
 
 
 def begun(suite: str, **more: Any) -> Study:

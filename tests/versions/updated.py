@@ -1,10 +1,12 @@
-"""Small suites, texts with vectors and updates, for tests of them."""
+"""Texts with vectors, and updates, for tests of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import words
 
 from workbench import releases, vectors, versions
 from workbench.engines import Engine
@@ -13,27 +15,12 @@ from workbench.settings import home
 from workbench.versions import Update
 from workbench.versions._records import TITLES
 
-TASK = """
-name: words
-title: Words that go on
-mode: complete
-samples:
-{samples}
-scorers: [chrf]
-options: {{num_predict: 4}}
-"""
-SUITE = "name: mine\ntitle: My suite\ntasks: [words.yaml]\n"
 COLLECTIONS = ("notes", "letters")
 
 
 def write_suite(folder: Path, count: int = 10) -> str:
-    """A suite of so many questions; its path."""
-    samples = "\n".join(
-        f'  - {{id: s{n}, prompt: "def f{n}(x):", target: "return x + {n}"}}' for n in range(count)
-    )
-    (folder / "words.yaml").write_text(TASK.format(samples=samples), encoding="utf-8")
-    (folder / "all.yaml").write_text(SUITE, encoding="utf-8")
-    return str(folder / "all.yaml")
+    """A suite of so many short questions; its path."""
+    return words.write_suite(folder, count, predict=4)
 
 
 def first_release(engine: Engine, **roles: str) -> releases.Release:
