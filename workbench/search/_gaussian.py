@@ -9,6 +9,7 @@ holds the two together) but takes two seconds to import, which each study would 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class Fit:
         middle, scale = _moments(self.y)
         covariance, _ = _covariance(self.x, self.theta)
         factor = np.linalg.cholesky(covariance)
-        across, _ = _matern(_squares(places, self.x, self.theta))
+        nowhere = np.zeros((len(places), len(self.x)))
+        across, _ = _matern(sum(_squares(places, self.x, self.theta), nowhere))
         mean = across @ cho_solve((factor, True), (self.y - middle) / scale)
         told = solve_triangular(factor, across.T, lower=True)
         left = np.maximum(1 - (told**2).sum(axis=0), 1e-18)
@@ -80,25 +82,24 @@ def _covariance(x: Matrix, theta: Vector) -> tuple[Matrix, Matrix]:
     """Of the values at `x`, noise included; and its slope by the logarithm of each length."""
     import numpy as np
 
-    squares = _squares(x, x, theta)
-    smooth, slope = _matern(squares)
+    squares = np.array([*_squares(x, x, theta)])
+    smooth, slope = _matern(squares.sum(axis=0))
     return smooth + (math.exp(theta[-1]) + _JITTER) * np.eye(len(x)), slope * squares
 
 
-def _squares(one: Matrix, other: Matrix, theta: Vector) -> Matrix:
-    """Squares of the distances in lengths, coordinate by coordinate: coordinates x n x m."""
+def _squares(one: Matrix, other: Matrix, theta: Vector) -> Iterator[Matrix]:
+    """Squares of the distances in lengths, coordinate by coordinate: of thousands of places all
+    coordinates at once would take hundreds of megabytes."""
+    for place, length in enumerate(theta[:-1]):
+        yield ((one[:, place, None] - other[None, :, place]) / math.exp(length)) ** 2
+
+
+def _matern(square: Matrix) -> tuple[Matrix, Matrix]:
+    """Matérn 5/2 at these squared distances, and what a coordinate's part of them, times it, is: the
+    slope by the logarithm of that coordinate's length."""
     import numpy as np
 
-    lengths = np.exp(theta[:-1])
-    found: Matrix = ((one / lengths).T[:, :, None] - (other / lengths).T[:, None, :]) ** 2
-    return found
-
-
-def _matern(squares: Matrix) -> tuple[Matrix, Matrix]:
-    """Matérn 5/2 of the distance, and the factor by which each of its squares changes it."""
-    import numpy as np
-
-    far = np.sqrt(5 * squares.sum(axis=0))
+    far = np.sqrt(5 * square)
     fall = np.exp(-far)
     return (1 + far + far**2 / 3) * fall, 5 / 3 * (1 + far) * fall
 
