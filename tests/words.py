@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_TASK = """
+TASK = """
 name: words
 title: Words that go on
 mode: complete
@@ -21,7 +21,7 @@ def write_suite(folder: Path, count: int = 40, predict: int = 8) -> str:
     samples = "\n".join(
         f'  - {{id: s{n}, prompt: "def f{n}(x):", target: "return x + {n}"}}' for n in range(count)
     )
-    task = _TASK.format(samples=samples, predict=predict)
+    task = TASK.format(samples=samples, predict=predict)
     (folder / "words.yaml").write_text(task, encoding="utf-8")
     (folder / "all.yaml").write_text(_SUITE, encoding="utf-8")
     return str(folder / "all.yaml")
