@@ -95,8 +95,8 @@ def _squares(one: Matrix, other: Matrix, theta: Vector) -> Iterator[Matrix]:
 
 
 def _matern(square: Matrix) -> tuple[Matrix, Matrix]:
-    """Matérn 5/2 at these squared distances, and what a coordinate's part of them, times it, is: the
-    slope by the logarithm of that coordinate's length."""
+    """Matérn 5/2 at these squared distances, and the factor that makes of a coordinate's part of
+    them the slope by the logarithm of its length."""
     import numpy as np
 
     far = np.sqrt(5 * square)
