@@ -43,7 +43,8 @@ def log_of_load(engine: EngineProcess) -> str:
 
 def test_a_request_decides_the_slots_before_the_environment(loader: EngineProcess) -> None:
     assert ask(loader).status_code == 200
-    assert loaded(loader)["slots"] == 2
+    row = loaded(loader)
+    assert (row["slots"], row["kv_cache_type"]) == (2, "f16")
     assert ask(loader, num_parallel=3).status_code == 200
     row = loaded(loader)
     assert (row["slots"], row["context_length"]) == (3, 512)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from workbench.bench._ask import ask
 from workbench.bench._board import Leaderboard, Row, history, leaderboard, pareto
-from workbench.bench._cell import SLOTS
+from workbench.bench._cell import SLOTS, together
 from workbench.bench._compare import (
     BenchComparison,
     Flip,
@@ -81,4 +81,5 @@ __all__ = [
     "summaries",
     "summarise",
     "swapped",
+    "together",
 ]

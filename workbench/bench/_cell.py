@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -29,8 +28,8 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.jobs import JobCancelled, JobContext
-from workbench.meter import Canary, clocks, load_average, memory, noise, probe, setting
-from workbench.scorers import Mode, Sample, Tools
+from workbench.meter import Canary, clocks, load_average, memory, noise, probed, setting
+from workbench.scorers import Sample, Tools
 from workbench.tasks import Task, find_any
 
 SLOTS = 4  # requests at once to an engine that does not say how many it has
@@ -44,8 +43,9 @@ class Cell:
     def __init__(
         self, context: JobContext, plan: Plan, url: str | None, *, job: str = "", key: str = "",
         share: tuple[int, int] = (0, 1), canaries: dict[str, Canary] | None = None,
+        given: Sequence[Answer] = (),
     ) -> None:  # fmt: skip
-        self.plan = plan
+        self.plan, self._given = plan, given
         self._context, self._url, self._job, self._key = context, url, job, key
         self._number, self._cells = share
         self._canaries = {} if canaries is None else canaries  # of one job, by what was probed
@@ -64,19 +64,15 @@ class Cell:
     async def answers(self) -> bool:
         """Whether the engine can still be reached."""
         with suppress(EngineError):
-            engine = await aconnect(self._url)
-            await engine.close()
-            return True
+            async with await aconnect(self._url):
+                return True
         return False
 
     async def unload(self) -> None:
         """Free the model's memory, where that can be done."""
         with suppress(EngineError):
-            engine = await aconnect(self._url)
-            try:
+            async with await aconnect(self._url) as engine:
                 await engine.unload(self.plan.model)
-            finally:
-                await engine.close()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -121,11 +117,14 @@ class Cell:
         context = wanted_context(tasks)
         options = {**({"num_ctx": context} if context else {}), **self.plan.options}
         await self.engine.load(self.plan.model, options=options)
-        canary = await self._probed(run, {task.mode for task in tasks}, options)
+        self._say(0.0, f"{self.plan.model}: how can it be asked?")
+        asked = (self.engine, self.plan.model, run.digest, {task.mode for task in tasks}, options)
+        canary = await probed(*asked, self._canaries)
         run = keep.note(run, canary=asdict(canary), tasks=_judged(run, tasks, canary))
         hows: dict[str, How] = {t["name"]: t["how"] for t in run.tasks if not t["refused"]}
         if not hows:
             raise BenchError(f"None of the tasks can be asked: {run.tasks[0]['refused']}")
+        self._take(run, samples, hows)
         known = keep.answered(run)
         questions = [
             (task, sample, position)
@@ -141,20 +140,19 @@ class Cell:
         held = await memory(self.engine, self.plan.model)
         facts = await self._facts(options) | {"noise": asdict(heard), "memory": asdict(held)}
         run = keep.note(run, facts=facts | helpers.facts())
-        if helpers.judges:
-            await self._judge(run, helpers)
+        await self._judge(run, helpers)
         if self.plan.speed:
             run = await self._speed(run)
         return summarise(keep.note(run, state="done", error=None, ended_at=datetime.now(UTC)))
 
-    async def _probed(self, run: Run, modes: set[Mode], options: dict[str, Any]) -> Canary:
-        """How the engine serves the model; once for all cells that ask it the same way."""
-        key = json.dumps([run.digest, sorted(modes), options], sort_keys=True, default=str)
-        if key not in self._canaries:
-            self._say(0.0, f"{self.plan.model}: how can it be asked?")
-            found = await probe(self.engine, self.plan.model, modes, options=options)
-            self._canaries[key] = found
-        return self._canaries[key]
+    def _take(
+        self, run: Run, samples: Mapping[str, Sequence[Sample]], hows: Mapping[str, How]
+    ) -> None:
+        """Keep the answers that were given, where they were asked as they would be here."""
+        places = {(task, s.id): n for task in hows for n, s in enumerate(samples[task])}
+        given = [one for one in self._given if hows.get(one.task) == one.how]
+        found = [(one, places.get((one.task, one.sample))) for one in given]
+        keep.save(run, *(replace(one, position=n) for one, n in found if n is not None))
 
     async def _ask_all(
         self,
@@ -181,7 +179,7 @@ class Cell:
             alone = reads_once(some[0][0], [sample for _, sample, _ in some], slots)
             asking, waiting = asyncio.Semaphore(1 if alone else slots), iter(some)
             # more at work than asking: the engine need not wait for scores and the disk
-            await _together([work(waiting, asking) for _ in range(slots + 2)])
+            await together(work(waiting, asking) for _ in range(slots + 2))
 
     async def _asked(self, task: Task, sample: Sample, how: How, context: int | None) -> Answer:
         """The answer. After two breaks the question is given up, not the run."""
@@ -214,14 +212,18 @@ class Cell:
 
     async def _judge(self, run: Run, helpers: Helpers) -> None:
         """Grades by a model come last: both models together may not fit the memory."""
-        await self.engine.unload(self.plan.model)
+        waiting = [
+            (task, answer) for task in helpers.judges
+            for answer in keep.answers(run, task.name) if not answer.scores
+        ]  # fmt: skip
+        if waiting:
+            await self.engine.unload(self.plan.model)
         tools = helpers.tools(judging=True)
-        for task in helpers.judges:
-            for answer in keep.answers(run, task.name):
-                self._context.check_cancelled()
-                judged = await asyncio.to_thread(scored, task, answer, tools)
-                await asyncio.to_thread(keep.save, run, judged)
-                self._say(0.97, f"{helpers.judge} grades {task.title}")
+        for task, answer in waiting:
+            self._context.check_cancelled()
+            judged = await asyncio.to_thread(scored, task, answer, tools)
+            await asyncio.to_thread(keep.save, run, judged)
+            self._say(0.97, f"{helpers.judge} grades {task.title}")
 
     async def _speed(self, run: Run) -> Run:
         from workbench.meter import measure_speed
@@ -279,15 +281,11 @@ def _judged(run: Run, tasks: Sequence[Task], canary: Canary) -> list[dict[str, A
     return found
 
 
-async def _together(works: Sequence[Any]) -> None:
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """All at once; the first that fails ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

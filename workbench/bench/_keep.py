@@ -59,14 +59,16 @@ def note(run: Run, **values: Any) -> Run:
     return _run(row)
 
 
-def save(run: Run, answer: Answer) -> None:
-    """Keep an answer; the one that was there for this sample is replaced."""
-    facts = {name: clean(value) for name, value in asdict(answer).items()}
-    key = (StoredAnswer.run == run.number, StoredAnswer.task == facts["task"],
-           StoredAnswer.sample == facts["sample"])  # fmt: skip
+def save(run: Run, *answers: Answer) -> None:
+    """Keep answers; those that were there for their samples are replaced."""
+    at = datetime.now(UTC)
     with session() as opened:
-        opened.execute(delete(StoredAnswer).where(*key))
-        opened.add(StoredAnswer(run=run.number, at=datetime.now(UTC), **facts))
+        for answer in answers:
+            facts = {name: clean(value) for name, value in asdict(answer).items()}
+            key = (StoredAnswer.run == run.number, StoredAnswer.task == facts["task"],
+                   StoredAnswer.sample == facts["sample"])  # fmt: skip
+            opened.execute(delete(StoredAnswer).where(*key))
+            opened.add(StoredAnswer(run=run.number, at=at, **facts))
 
 
 def answers(run: Run | str, task: str | None = None) -> list[Answer]:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from workbench.bench import _keep as keep
 from workbench.bench._cell import Cell
-from workbench.bench._records import Plan, Run
+from workbench.bench._records import Answer, Plan, Run
 from workbench.bench._score import scored
 from workbench.bench._summary import summarise
 from workbench.bench._tools import Helpers
@@ -74,9 +74,15 @@ def run_matrix(
     return _finish(_measure_all(context, plans, engine))
 
 
-def measure(plan: Plan, *, engine: str | None = None, context: JobContext | None = None) -> Run:
-    """Measure one model on one suite, here and now. Raises WorkbenchError."""
-    return _finish(Cell(context or JobContext("", home()), plan, engine).run())
+def measure(
+    plan: Plan, *, engine: str | None = None, context: JobContext | None = None,
+    canaries: dict[str, Canary] | None = None, given: Sequence[Answer] = (),
+) -> Run:  # fmt: skip
+    """Measure one model on one suite, here and now. `canaries` are those of earlier measurements,
+    which are not made again (see `probed`); `given` are scored answers that the model gave under
+    this plan already: only the other questions are asked. Raises WorkbenchError."""
+    context = context or JobContext("", home())
+    return _finish(Cell(context, plan, engine, canaries=canaries, given=given).run())
 
 
 def rescore(run: Run | str, *, judge: str = "", engine: str | None = None) -> Run:
@@ -100,11 +106,8 @@ def rescore(run: Run | str, *, judge: str = "", engine: str | None = None) -> Ru
 
 
 async def _helpers(url: str, plan: Plan, tasks: Sequence[Task]) -> Tools:
-    engine = AsyncEngine(url)
-    try:
+    async with AsyncEngine(url) as engine:
         return (await Helpers.find(engine, plan, tasks)).tools(judging=True)
-    finally:
-        await engine.close()
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:

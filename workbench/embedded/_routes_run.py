@@ -159,19 +159,19 @@ class _Run:
         for loaded in self._scheduler.running():
             model, end = loaded.model, loaded.expires_at
             moment = datetime.fromtimestamp(end, UTC) if end < _FOREVER.timestamp() else _FOREVER
-            models.append(
-                {
-                    "name": model.name.display(),
-                    "model": model.name.display(),
-                    "size": loaded.runner.resident_bytes,
-                    "size_vram": 0,
-                    "digest": model.digest,
-                    "details": model.details,
-                    "expires_at": moment.astimezone().isoformat(),
-                    "context_length": loaded.runner.settings.num_ctx,
-                    "slots": loaded.runner.settings.parallel,
-                }
-            )
+            row = {
+                "name": model.name.display(),
+                "model": model.name.display(),
+                "size": loaded.runner.resident_bytes,
+                "size_vram": 0,
+                "digest": model.digest,
+                "details": model.details,
+                "expires_at": moment.astimezone().isoformat(),
+                "context_length": loaded.runner.settings.num_ctx,
+                "slots": loaded.runner.settings.parallel,
+                "kv_cache_type": loaded.runner.settings.cache_type,
+            }
+            models.append(row)
         return JSONResponse({"models": models})
 
     def _ask(self, body: Mapping[str, Any], kind: str) -> Ask:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from workbench.meter._asking import processes
 from workbench.meter._canary import Canary, Check, Usable, probe
 from workbench.meter._load import Figure
+from workbench.meter._probed import probed
 from workbench.meter._setting import (
     Memory,
     Noise,
@@ -40,6 +41,7 @@ __all__ = [
     "memory",
     "noise",
     "probe",
+    "probed",
     "processes",
     "setting",
 ]

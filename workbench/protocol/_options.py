@@ -33,13 +33,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `load_time` ones reload the model when they change."""
+    """One option. `load_time` ones reload the model when they change; those of them that are
+    `order_only` change the order in which sums are made, so an answer by rounding alone."""
 
     name: str
     kind: Kind
     default: Any
     meaning: str
     load_time: bool = False
+    order_only: bool = False
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
@@ -77,23 +79,23 @@ _TABLE = (
     Option("num_ctx", "int", None, "Tokens that the model sees at once; more needs more memory.",
            load_time=True, minimum=4, maximum=262144, step=256),
     Option("num_batch", "int", None, "Prompt tokens computed in one step.",
-           load_time=True, minimum=1, maximum=4096, step=32),
+           load_time=True, order_only=True, minimum=1, maximum=4096, step=32),
     Option("num_gpu", "int", -1, "Layers on the GPU; -1 is automatic, 0 is CPU only.",
-           load_time=True, minimum=-1, maximum=256, step=1),
+           load_time=True, order_only=True, minimum=-1, maximum=256, step=1),
     Option("main_gpu", "int", None, "The GPU that holds small tensors.",
-           load_time=True, minimum=0, maximum=15, step=1),
+           load_time=True, order_only=True, minimum=0, maximum=15, step=1),
     Option("use_mmap", "bool", None, "Map the file into memory rather than read it.",
-           load_time=True),
+           load_time=True, order_only=True),
     Option("num_thread", "int", 0, "CPU threads; 0 is automatic.",
-           load_time=True, minimum=0, maximum=256, step=1),
+           load_time=True, order_only=True, minimum=0, maximum=256, step=1),
     Option("draft_num_predict", "int", None, "Tokens that a draft model guesses ahead.",
-           load_time=True, minimum=0, maximum=16, step=1),
+           load_time=True, order_only=True, minimum=0, maximum=16, step=1),
     Option("num_parallel", "int", None, "Answers computed at once; each has a context of its own.",
-           load_time=True, minimum=1, maximum=64, step=1),
+           load_time=True, order_only=True, minimum=1, maximum=64, step=1),
     Option("kv_cache_type", "str", None, "How exactly the context is remembered; less is smaller.",
            load_time=True, choices=("f16", "q8_0", "q4_0")),
     Option("flash_attention", "bool", None, "Attention in one pass, which takes less memory.",
-           load_time=True),
+           load_time=True, order_only=True),
 )  # fmt: skip
 
 OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option in _TABLE})
