@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spaces_made import Drawn, any_space
 
 from workbench.errors import TuneError
-from workbench.space import Point, Space, key_of, load_key, spaces
+from workbench.space import Point, Space, key_of, spaces
 
 
 def obeys(space: Space, point: Point) -> bool:
@@ -116,7 +116,6 @@ def test_a_key_does_not_depend_on_order_or_spelling(space: Space, data: st.DataO
         if type(value) is float and value == int(value):
             other[name] = int(value)
     assert key_of(other) == key_of(point) == key_of({**point, "num_predict": None})
-    assert load_key(other, space) == load_key(point, space)
     for name, value in point.items():
         changed = not value if isinstance(value, bool) else f"{value}x"
         assert key_of({**point, name: changed}) != key_of(point)
@@ -140,13 +139,6 @@ def test_a_fixed_value_holds_in_every_point(space: Space, data: st.DataObject) -
     for found in [fixed.default(), *islice(fixed.grid(5), 5), fixed.suggest(Drawn(data))]:
         assert found.get(name, point[name]) == point[name]
         assert obeys(fixed, found)
-
-
-def test_load_key_is_of_what_reloads() -> None:
-    point = {"temperature": 0.3, "num_ctx": 2048, "system": "Be brief."}
-    assert load_key(point) == load_key({**point, "temperature": 0.9, "system": ""})
-    assert load_key(point) != load_key({**point, "num_ctx": 1024})
-    assert load_key({"quantisation": "Q8_0"}) != load_key({})
 
 
 def test_true_is_not_one_and_nan_has_no_key() -> None:

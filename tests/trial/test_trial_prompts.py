@@ -48,8 +48,8 @@ def test_examples_are_answered_as_an_answer_is_written(tmp_path: Path, kind: str
     assert posed(task, Setting.of({"shots": 2}, None), {"Number 0?", "Number 1?"})[0] == found
 
 
-def key(point: Mapping[str, Any], task: Task, draw: int = 0) -> str:
-    return Setting.of(point, 512).answer_key(task, "asked", draw, {})
+def key(point: Mapping[str, Any], task: Task, draw: int = 0, own: Mapping[str, Any] = {}) -> str:
+    return Setting.of(point, 512).answer_key(task, "asked", draw, own, {})
 
 
 def test_what_changes_an_answer(tmp_path: Path) -> None:
@@ -63,7 +63,10 @@ def test_what_changes_an_answer(tmp_path: Path) -> None:
     assert key({"temperature": 0, "top_p": 0.5}, task) == key({"temperature": 0}, task)
     assert key({}, task, draw=1) == key({}, task)
     assert key({"temperature": 0.5}, task, draw=1) != key({"temperature": 0.5}, task)
-    weighed = [Setting.of(p, 512).answer_key(task, "likelihood", 0, {}) for p in other]
+    own = {"kv_cache_type": "q8_0"}  # which the engine takes where nothing is said
+    assert key({}, task, own=own) == key({"kv_cache_type": "q8_0"}, task) != key({}, task)
+    assert key({"kv_cache_type": "f16"}, task, own=own) == key({"kv_cache_type": "f16"}, task)
+    weighed = [Setting.of(p, 512).answer_key(task, "likelihood", 0, {}, {}) for p in other]
     assert len(set(weighed)) == 3
 
 

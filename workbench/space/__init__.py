@@ -16,7 +16,7 @@ from workbench.space._known import Part, part_of
 from workbench.space._narrow import narrowed
 from workbench.space._parameter import Kind, Parameter
 from workbench.space._space import Space
-from workbench.space._values import RELOADS, Point, Rule, key_of, load_key
+from workbench.space._values import RELOADS, Point, Rule, key_of
 
 __all__ = [
     "RELOADS",
@@ -30,7 +30,6 @@ __all__ = [
     "facts_of",
     "find_space",
     "key_of",
-    "load_key",
     "narrowed",
     "part_of",
     "predicted_memory",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
@@ -46,6 +46,7 @@ class Asker:
         self.loads = 0
         self.load_seconds: float | None = None
         self.slots = SLOTS
+        self.own: dict[str, Any] = {}  # options that the engine took where nothing was said
         self._url = url
         self._digests: dict[str, str] = {}  # of the names that were measured
         self._names: dict[tuple[str, str], str] = {("", model): model}  # by quantisation, of what
@@ -147,7 +148,15 @@ class Asker:
         self._loaded = (name, setting)
         row = await self._listed(name)
         self.slots = (row and row.slots) or SLOTS
+        kind = row and row.raw.get("kv_cache_type")  # the embedded engine tells
+        if isinstance(kind, str) and "kv_cache_type" not in setting.loading:
+            self.own["kv_cache_type"] = kind
         return True
+
+    @property
+    def loaded(self) -> tuple[str, Setting] | None:
+        """Name and setting of what is loaded, where that is known."""
+        return self._loaded
 
     def forget(self) -> None:
         """Somebody else had the engine: what is loaded is not known any more."""
@@ -246,13 +255,3 @@ class Asker:
         """The model's line among those that are loaded."""
         rows, bare = await self.engine.running(), name.removesuffix(":latest")
         return next((row for row in rows if row.name.removesuffix(":latest") == bare), None)
-
-
-async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """All at once; the first that fails ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

@@ -6,30 +6,27 @@ runs on an event loop of its own, while the caller's thread writes what came and
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
 
+from workbench.bench import Answer
 from workbench.errors import TuneError
+from workbench.meter import Canary
 from workbench.space import RELOADS, Space
 from workbench.tasks import Task
 from workbench.trial._asking import Asker
 from workbench.trial._keep import Keeper, known
+from workbench.trial._loop import Loop
 from workbench.trial._prompt import posed
 from workbench.trial._questions import Question
 from workbench.trial._records import Measured
-from workbench.trial._result import put_together
+from workbench.trial._result import heard, put_together
 from workbench.trial._setting import Setting
 from workbench.trial._speed import FIGURES, sides
 from workbench.trial._turn import Turn
 from workbench.trial._work import Job, Share, State, Work
-
-T = TypeVar("T")
-_TICK = 0.1  # seconds between two looks at `stop` and at what is to be written
 
 
 class Bench:
@@ -40,7 +37,10 @@ class Bench:
     quality only the questions that tell speed are asked. `stop` is called ten times a second and
     ends a measurement by raising; what was answered stays known. `trained` makes a model with
     settings of a training and tells its name; it is asked again for each measurement, so it knows
-    what it made before. Raises EngineError, ModelNotFound among them.
+    what it made before. `canaries` are what was found of how models are served, by other
+    measurements and by this one. With `texts` the answers themselves can be had (`heard`): each
+    question is answered once, and nothing comes out of the store, which has values only. Raises
+    EngineError, ModelNotFound among them.
     """
 
     def __init__(
@@ -48,12 +48,13 @@ class Bench:
         engine: str | None = None, figures: Collection[str] = FIGURES,
         stop: Callable[[], None] | None = None, judge: str = "",
         trained: Callable[[Mapping[str, Any]], str] | None = None,
+        canaries: dict[str, Canary] | None = None, texts: bool = False,
     ) -> None:  # fmt: skip
         if not questions:
             raise TuneError("Nothing to measure: a study needs at least one question.")
         self.questions, self.space = tuple(questions), space
         self._valued, self._timed = "quality" in figures, bool({*figures} - {"quality"})
-        self.answered_from_cache = 0
+        self._texts, self.answered_from_cache = texts, 0
         self._stop, self._trained = stop or (lambda: None), trained
         self._keeper = Keeper()
         self._alone, self._at_once = sides(questions, figures)
@@ -63,25 +64,23 @@ class Bench:
         tasks = {one.task.name: one.task for one in questions}
         wanted = [int(task.options.get("num_ctx", 0)) for task in tasks.values()]
         self._context = max(wanted) or None  # one load then serves all tasks
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = Loop(self._look, lambda: self._keeper.write(now=True))
         try:
-            asker = self._run(Asker.open(engine, model))
+            asker = self._loop.run(Asker.open(engine, model))
         except BaseException:
-            self._end()
+            self._loop.close()
             raise
-        self._work = Work(asker, list(tasks.values()), judge, self._keeper.add)
+        self._work = Work(
+            asker, list(tasks.values()), judge, self._keeper.add,
+            {} if canaries is None else canaries, texts=texts,
+        )  # fmt: skip
         loads = any(one.part in RELOADS for one in (space.parameters if space else ()))
         self._turn = Turn(asker.engine.url) if self._timed or loads else None
 
     def __enter__(self) -> Bench:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -93,18 +92,22 @@ class Bench:
         """Write what waits, free the model's memory, leave the engine."""
         from filelock import Timeout
 
-        if not self._thread.is_alive():
+        if not self._loop.runs:
             return
         asker, self._stop = self._work.asker, lambda: None
         try:
             try:
                 with self._taken(None):
-                    self._run(asker.close())
+                    self._loop.run(asker.close())
             except Timeout:  # somebody else measures, whose model it is now
                 asker.forget()
-                self._run(asker.close())
+                self._loop.run(asker.close())
         finally:
-            self._end()
+            self._loop.close()
+
+    def _look(self) -> None:
+        self._keeper.write()
+        self._stop()
 
     @contextmanager
     def _taken(self, stop: Callable[[], None] | None) -> Iterator[None]:
@@ -134,28 +137,82 @@ class Bench:
 
     def _measured(self, setting: Setting, n: int, *, again: bool) -> Measured:
         work = self._work
-        name, digest = self._run(work.asker.named(setting, self._model(setting)))
-        if not work.hows:
-            self._run(work.begin(name, setting, self._timed))
-        text = json.dumps(dict(setting.point), sort_keys=True, default=str)
-        state = self._states.setdefault(text, State())
-        state.draws += again
-        speedy = self._alone | self._at_once
-        wanted = [one for one in self.questions[:n] if self._valued or one.key in speedy]
-        shares, notes = self._shares(setting, digest, state, wanted)
-        if self._valued:
-            self._recall(shares, state)
-        jobs = self._jobs(shares, setting, state, again)
-        before = work.asked
+        name, state, notes = self._planned(setting, n, again)
+        jobs = self._jobs(setting, state, again)
         if jobs or (self._timed and setting.load not in work.memory):
             anew = again and self._timed and self._reloaded != setting.load
-            self._run(work.do(name, setting, jobs, state, timed=self._timed, anew=anew))
-            self._reloaded = setting.load if anew or self._reloaded == setting.load else ""
+            self._ask(name, setting, jobs, state, anew=anew)
+        state.prepared, asked, state.early = False, state.early, 0
+        return put_together(work, setting, state, notes, self._alone, asked, valued=self._valued)
+
+    def prepare(self, points: Iterable[Mapping[str, Any]], *, again: bool = False) -> None:
+        """Ask of points of one group what tells no speed, before they are measured (`again`): under
+        one load, which reads each prompt once. What cannot be asked is left to `measure`, which
+        says why."""
+        for point in points if self._valued else ():
+            self._stop()
+            with suppress(TuneError), self._taken(self._stop):
+                setting = Setting.of(point, self._context)
+                name, state, _ = self._planned(setting, len(self.questions), again)
+                state.prepared = again
+                jobs = [job for job in self._jobs(setting, state, again) if not job.side]
+                there = self._work.asker.loaded
+                if there and there[0] == name and self._gives(there[1]) == self._gives(setting):
+                    setting = setting.under(there[1])
+                if jobs:
+                    self._ask(name, setting, jobs, state)
+
+    def groups(self, points: Mapping[int, Mapping[str, Any]]) -> list[list[int]]:
+        """The points' numbers in the order that loads the model most seldom: those of one load one
+        after the other, and in a group those whose answers any of their loads gives. What is loaded
+        comes first."""
+        there = self._work.asker.loaded
+        here = there[1].load if there else ""
+        settings = {n: Setting.of(point, self._context) for n, point in points.items()}
+        ordered = sorted(settings, key=lambda n: (settings[n].load != here, settings[n].load))
+        found: dict[str, list[int]] = {self._gives(there[1]): []} if there else {}
+        for number in ordered:
+            found.setdefault(self._gives(settings[number]), []).append(number)
+        return [group for group in found.values() if group]
+
+    def _gives(self, setting: Setting) -> str:
+        """Equal where the loads of two settings give the same answers."""
+        facts = [setting.quantisation, setting.training, setting.gives(self._work.asker.own)]
+        return json.dumps(facts, sort_keys=True, default=str)
+
+    def _planned(self, setting: Setting, n: int, again: bool) -> tuple[str, State, list[str]]:
+        """The name of its model, its state with what is asked of each question, notes."""
+        work = self._work
+        name, digest = self._loop.run(work.asker.named(setting, self._model(setting)))
+        if not work.hows:
+            self._loop.run(work.begin(name, digest, setting, self._timed))
+        state = self._state(setting)
+        state.draws += again and not state.prepared and not self._texts
+        speedy = self._alone | self._at_once
+        wanted = [one for one in self.questions[:n] if self._valued or one.key in speedy]
+        state.shares, notes = self._shares(setting, digest, state, wanted)
+        if self._valued:
+            self._recall(state)
+        return name, state, notes
+
+    def _state(self, setting: Setting) -> State:
+        text = json.dumps(dict(setting.point), sort_keys=True, default=str)
+        return self._states.setdefault(text, State())
+
+    def _ask(
+        self, name: str, setting: Setting, jobs: Sequence[Job], state: State, *, anew: bool = False
+    ) -> None:
+        before = self._work.asked
+        work = self._work.do(name, setting, jobs, state, timed=self._timed, anew=anew)
+        self._loop.run(work)
+        self._reloaded = setting.load if anew or self._reloaded == setting.load else ""
+        state.early += self._work.asked - before
         state.mine |= {job.key for job in jobs if job.valued}
-        asked = work.asked - before
-        return put_together(
-            work, setting, state, shares, notes, self._alone, asked, valued=self._valued
-        )
+
+    def heard(self, point: Mapping[str, Any]) -> list[Answer]:
+        """The answers themselves of the point's last measurement, scored; see `texts`."""
+        setting = Setting.of(point, self._context)
+        return heard(self._work, setting, self._state(setting))
 
     def repeats(self, point: Mapping[str, Any]) -> bool:
         """Whether measuring the point again can tell something new: its speed counts, or chance has
@@ -199,23 +256,21 @@ class Bench:
         more = {"engine": work.asker.version}
         helpers = {"judge": work.judge, "similarity": work.embedder}
         more |= {use.name: helpers[use.name] for use in task.scorers if use.name in helpers}
-        return [setting.answer_key(task, how, draw, more) for draw in range(draws)]
+        return [setting.answer_key(task, how, draw, work.asker.own, more) for draw in range(draws)]
 
-    def _recall(self, shares: Sequence[Share], state: State) -> None:
+    def _recall(self, state: State) -> None:
         """Take what the store knows, and count what this point has not asked itself."""
-        work, keys = self._work, [key for share in shares for key in share.keys]
+        work, keys = self._work, [key for share in state.shares for key in share.keys]
         unknown = [key for key in keys if key not in work.values and key not in work.errors]
-        work.values |= known(unknown) if unknown else {}
+        work.values |= known(unknown) if unknown and not self._texts else {}
         taken = {key for key in keys if key in work.values} - state.seen
         self.answered_from_cache += len(taken)
         state.seen |= set(keys)
 
-    def _jobs(
-        self, shares: Sequence[Share], setting: Setting, state: State, again: bool
-    ) -> list[Job]:
+    def _jobs(self, setting: Setting, state: State, again: bool) -> list[Job]:
         """What is missing, task by task: what prompts have in common is then read once."""
         jobs, work = [], self._work
-        for share in shares:
+        for share in state.shares:
             side = self._side(share, setting, state, again)
             for draw, answer in enumerate(share.keys):
                 failed = answer in work.errors and not again
@@ -242,33 +297,3 @@ class Bench:
             state.times[key] = [weighed]
             return ""
         return "alone"
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, while answers are written and `stop` is asked."""
-        ended = threading.Event()
-
-        async def guarded() -> T:
-            try:
-                return await work
-            finally:
-                ended.set()
-
-        future = asyncio.run_coroutine_threadsafe(guarded(), self._loop)
-        try:
-            while not future.done():
-                ended.wait(_TICK)
-                if not ended.is_set():
-                    self._keeper.write()
-                    self._stop()
-            return future.result()
-        except BaseException:
-            future.cancel()
-            ended.wait(10)  # what was under way is closed before anything else begins
-            raise
-        finally:
-            self._keeper.write(now=True)
-
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()

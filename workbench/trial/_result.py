@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+from workbench.bench import Answer
 from workbench.trial._records import Answered, Measured, quality_of
 from workbench.trial._setting import Setting
 from workbench.trial._speed import latency, throughput
@@ -13,13 +15,13 @@ from workbench.trial._work import Share, State, Work
 
 
 def put_together(
-    work: Work, setting: Setting, state: State, shares: Sequence[Share], notes: Sequence[str],
-    alone: Collection[str], asked: int, *, valued: bool,
+    work: Work, setting: Setting, state: State, notes: Sequence[str], alone: Collection[str],
+    asked: int, *, valued: bool,
 ) -> Measured:  # fmt: skip
     """The point's figures. `alone` are keys of the questions that tell latency; `valued` says
     whether answers were to be scored."""
-    answers = tuple(_answered(work, state, share) for share in shares)
-    keys = {share.question.key for share in shares}
+    answers = tuple(_answered(work, state, share) for share in state.shares)
+    keys = {share.question.key for share in state.shares}
     times = {key: same for key, same in state.times.items() if key in keys}
     return Measured(
         point=dict(setting.point),
@@ -63,6 +65,25 @@ def _answered(work: Work, state: State, share: Share) -> Answered:
         group=share.question.group,
         weight=share.question.weight,
     )
+
+
+_TIMES = {"seconds", "first_token", "prompt_seconds", "generation_seconds"}
+
+
+def heard(work: Work, setting: Setting, state: State) -> list[Answer]:
+    """The first draw of each answer of the last measurement. Times that belong to another load,
+    under which an equal answer was given, are left out."""
+    found = []
+    for share in state.shares:
+        if (answer := work.heard.get(key := share.keys[0])) is None:
+            continue
+        if times := state.times.get(share.question.key):
+            answer = replace(answer, figures=times[0].told(answer.figures))
+        elif work.under[key] != setting.load:
+            kept = {name: it for name, it in answer.figures.items() if name not in _TIMES}
+            answer = replace(answer, figures=kept)
+        found.append(answer)
+    return found
 
 
 def _notes(answers: Sequence[Answered], *, valued: bool) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.bench import How
@@ -24,7 +24,8 @@ from workbench.tasks import Task
 from workbench.texts import nearest
 
 PROMPT, MODEL = ("system", "shots"), ("quantisation",)
-_ANSWER = {"num_ctx", "kv_cache_type"}  # of the settings of loading, those that change an answer
+# of the settings of loading, those that change an answer
+_ANSWER = {name for name, one in OPTIONS.items() if one.load_time and not one.order_only}
 _GREEDY = {"top_k", "top_p", "min_p"}  # that say nothing at temperature 0
 
 
@@ -69,15 +70,25 @@ class Setting:
         weights = [self.quantisation, sorted(self.training.items())]
         return _hash([*weights, sorted(self.loading.items())])
 
+    def gives(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of the load can change an answer: under loads with the same, answers are equal.
+        `own` is what the engine is known to take where nothing is said."""
+        return {name: self.loading.get(name, own.get(name)) for name in _ANSWER}
+
+    def under(self, other: Setting) -> Setting:
+        """The same asked under the load of another."""
+        return replace(self, loading=other.loading)
+
     def sampled(self, task: Task, how: How) -> bool:
         """Whether chance has a part in the task's answers: their seeds then decide them."""
         options = {"temperature": 0, **task.options, **self.options}
         return how != "likelihood" and options["temperature"] != 0
 
-    def answer_key(self, task: Task, how: How, draw: int, more: Mapping[str, Any]) -> str:
+    def answer_key(
+        self, task: Task, how: How, draw: int, own: Mapping[str, Any], more: Mapping[str, Any]
+    ) -> str:
         """Equal where answers to the same question of this task are; `more` also counts."""
-        facts: dict[str, Any] = {name: self.loading.get(name) for name in _ANSWER}
-        facts |= {"how": how, "shots": task.shots, **more}
+        facts: dict[str, Any] = {**self.gives(own), "how": how, "shots": task.shots, **more}
         if how != "likelihood":
             drawn = self.sampled(task, how)
             left = {} if drawn else _GREEDY

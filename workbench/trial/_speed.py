@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 from workbench.bench import Answer
 from workbench.statistics import Interval, mean
@@ -50,6 +51,12 @@ class Time:
             int(told.get("tokens") or 0) if writes else 0,
             int(told.get("prompt_tokens") or 0),
         )
+
+    def told(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer's figures with these times, of those that it has."""
+        mine = {"seconds": self.seconds, "first_token": self.first_token,
+                "prompt_seconds": self.reading, "generation_seconds": self.generation}  # fmt: skip
+        return {**figures, **{name: it for name, it in mine.items() if name in figures}}
 
     def read_in(self, reading: float) -> Time:
         """The same where reading takes so long."""

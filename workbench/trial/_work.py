@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from workbench.bench import Answer, Helpers, How, Plan, scored
+from workbench.bench import Answer, Helpers, How, Plan, scored, together
 from workbench.errors import TrialFailed
-from workbench.meter import probe
+from workbench.meter import Canary, probed
 from workbench.tasks import Task
-from workbench.trial._asking import Asker, together
+from workbench.trial._asking import Asker
 from workbench.trial._keep import Key
 from workbench.trial._questions import Question
 from workbench.trial._setting import Setting
@@ -65,6 +65,9 @@ class State:
     """What is known of one point beside its answers."""
 
     draws: int = 1  # answers to each question where chance has a part
+    prepared: bool = False  # the last draw was asked before its measurement
+    early: int = 0  # requests that were made before a measurement, and belong to it
+    shares: Sequence[Share] = ()  # of the last measurement
     times: dict[str, list[Time]] = field(default_factory=dict)  # by question's key
     crowds: list[Crowd] = field(default_factory=list)
     seen: set[Key] = field(default_factory=set)
@@ -74,13 +77,18 @@ class State:
 class Work:
     """Asks and scores. `values` has an answer's value (None: nothing could score it) and cost."""
 
-    def __init__(self, asker: Asker, tasks: Sequence[Task], judge: str, keep: Keep) -> None:
-        self.asker, self.judge = asker, judge
+    def __init__(
+        self, asker: Asker, tasks: Sequence[Task], judge: str, keep: Keep,
+        canaries: dict[str, Canary], *, texts: bool,
+    ) -> None:  # fmt: skip
+        self.asker, self.judge, self._canaries, self._texts = asker, judge, canaries, texts
         self.values: dict[Key, tuple[float | None, Mapping[str, Any]]] = {}
         self.errors: dict[Key, str] = {}
         self.memory: dict[str, int | None] = {}  # by load
         self.loading: dict[str, float | None] = {}  # seconds, by load
         self.weighed: dict[tuple[str, Key], Time] = {}  # answers that were asked alone, by load
+        self.under: dict[Key, str] = {}  # the load under which each answer was given
+        self.heard: dict[Key, Answer] = {}  # the answers themselves, where they are wanted
         self.hows: dict[str, How] = {}  # by task; empty before the model was probed
         self.left_out: dict[str, str] = {}  # tasks that cannot be asked, and why
         self.asked = 0
@@ -89,14 +97,16 @@ class Work:
         self._helpers: Helpers | None = None
         self._readings: dict[Any, float] = {}  # of prompts, since the model was loaded
 
-    async def begin(self, name: str, setting: Setting, timed: bool) -> None:
+    async def begin(self, name: str, digest: str, setting: Setting, timed: bool) -> None:
         """Find out how the tasks can be asked. Raises TrialFailed, EngineError."""
         await self.load(name, setting, timed, anew=False)
         plan = Plan(self.asker.model, "", judge=self.judge)
         self._helpers = helpers = await Helpers.find(self.asker.engine, plan, self._tasks)
         self.embedder = helpers.embedder
         modes = {task.mode for task in self._tasks}
-        canary = await probe(self.asker.engine, name, modes, options=setting.loading)
+        canary = await probed(
+            self.asker.engine, name, digest, modes, setting.loading, self._canaries
+        )
         if canary.check("answers").state in {"bad", "unknown"}:
             raise TrialFailed(f"{name} does not answer: {canary.check('answers').words}")
         hows: dict[str, How] = {}
@@ -140,8 +150,11 @@ class Work:
             task, sample = job.share.task, job.share.question.sample
             crowded = job.side == "at once"  # what its clock tells cannot be set right afterwards
             answer = await self.asker.ask(task, sample, job.share.how, job.seed, anew=crowded)
+            if job.valued:
+                self.under[job.key] = setting.load
             if answer.error is not None:
                 self.errors[job.key] = answer.error
+                self._hear(job, answer)
                 return None
             self.errors.pop(job.key, None)
             was = Time.of(answer)
@@ -194,7 +207,9 @@ class Work:
     def _score(self, job: Job, answer: Answer, fair: Time, *, judging: bool = False) -> None:
         assert self._helpers is not None
         helpers = replace(self._helpers, url=self.asker.engine.url)  # which may have begun anew
-        value = scored(job.share.task, answer, helpers.tools(judging=judging)).value
+        known = scored(job.share.task, answer, helpers.tools(judging=judging))
+        self._hear(job, replace(known, figures=fair.told(known.figures)))
+        value = known.value
         figures = {
             "seconds": fair.seconds, "first_token": fair.first_token, "tokens": fair.tokens,
             "prompt_tokens": fair.prompt_tokens, "generation_seconds": fair.generation,
@@ -202,6 +217,10 @@ class Work:
         self.values[job.key] = (value, figures)
         if value is not None:
             self._keep(job.key, value, figures)
+
+    def _hear(self, job: Job, answer: Answer) -> None:
+        if self._texts:
+            self.heard[job.key] = answer
 
 
 async def _pool(one: Callable[[Job], Any], jobs: Sequence[Job], width: int) -> list[Any]:

@@ -1,30 +1,32 @@
 """Whether the best holds on questions that the search never saw, beside the default settings.
 
 Picked out of many, the best looks better than it is: chance had many tries. So it (of several
-objectives, up to five points of the front) is asked new questions, and so are the default settings.
-A point whose settings are all the engine's options is measured as a run of the Benchmarks room,
-where it can be seen; others (a system text, examples, other weights) as trials are.
+objectives, up to five points of the front, both its ends and some between) is asked new questions,
+and so are the default settings.
+The answers of a point whose settings are all the engine's options become a run of the Benchmarks
+room, where they can be seen; a run cannot say others (a system text, examples, other weights).
 
-Speed is measured as in trials, of all points one after the other and then once more, after another
-load: what comes first would otherwise find an engine that is still cold. An objective is
-better for certain where it is so at the worse ends of the intervals of the paired differences in
-quality and of the paired ratios of seconds; memory and throughput count where they differ by more
-than 2 and 10 %. Where nothing is better for certain, the default settings are best.
+All are measured as trials are. Speed is, of all points one after the other and then once more,
+after another load: what comes first would otherwise find an engine that is still cold. An
+objective is better for certain where it is so at the worse ends of the intervals of the paired
+differences in quality and of the paired ratios of seconds; memory and throughput count where they
+differ by more than 2 and 10 %. Where nothing is better for certain, the default settings are best.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import TuneError
+from workbench.errors import BenchError, TuneError
 from workbench.jobs import JobContext
 from workbench.protocol import OPTIONS
 from workbench.search import Objective
-from workbench.space import load_key
 from workbench.statistics import Difference, weighted_paired
 from workbench.trial import Bench, Measured, Question, limit, other_seed, ratio, unseen
 from workbench.tune._race import figures_of, timed, wanted
@@ -32,6 +34,8 @@ from workbench.tune._within import Within
 from workbench.types import Json
 
 if TYPE_CHECKING:
+    from workbench.bench import Answer, Run
+    from workbench.meter import Canary
     from workbench.space import Point
     from workbench.tune._records import Study, Trial
 
@@ -47,20 +51,21 @@ class Held:
     run: str
     values: Mapping[Key, float | None]
     groups: Mapping[Key, str]
-    speed: Measured | None  # where speed is an objective
+    speed: Measured
     told: Mapping[str, float | None]  # latency, throughput, memory as the run told them
 
 
 class Confirmation:
-    """Of one study. `asked` are the questions of the search, `trained` makes a point's model where
-    its settings are a training's."""
+    """Of one study. `asked` are the questions of the search, `canaries` what it found of how the
+    model is served; `trained` makes a point's model where its settings are a training's."""
 
     def __init__(
         self, context: JobContext, study: Study, goals: Sequence[Objective],
-        asked: Sequence[Question], trained: Callable[[Point], str] | None = None,
+        asked: Sequence[Question], canaries: dict[str, Canary],
+        trained: Callable[[Point], str] | None = None,
     ) -> None:  # fmt: skip
         self._context, self._study, self._goals = context, study, goals
-        self._trained = trained
+        self._canaries, self._trained = canaries, trained
         seed, count = int(study.settings["seed"]), int(study.settings["held_out"])
         self._seed = other_seed(seed)
         self._fresh = unseen(asked, study.suite, seed, count)
@@ -83,20 +88,24 @@ class Confirmation:
         plain = all(set(point) <= set(OPTIONS) for point in (default.point, *points.values()))
         first = default.number
         every = {first: default.point, **points}
-        # of plain points a run tells quality
-        figures = self._wanted - {"quality"} if plain else self._wanted
-        measured = self._measured(every, figures) if figures else {}
         held: dict[int, Held] = {}
-        for number, point in self._in_order(every):
-            found = measured.get(number)
-            if plain:
-                words = "the default settings" if number == first else f"trial {number}"
-                held[number] = self._run(point, words, runs.get(str(number), ""), found)
-                runs[str(number)] = held[number].run
-                note(runs)
-            else:
-                assert found is not None
+        twice = timed(self._goals)
+        with self._bench() as bench:
+            for group in bench.groups(every):
+                self._context.progress(None, f"Asking the best {len(self._fresh)} new questions")
+                bench.prepare(every[number] for number in group)
+                for number in group if twice else ():
+                    self._measured(bench, number, every[number])
+            for number in chain(*bench.groups(every)):
+                point = every[number]
+                found = self._measured(bench, number, point, again=twice)
                 held[number] = self._held(found)
+                if plain:
+                    words = "the default settings" if number == first else f"trial {number}"
+                    run = self._run(point, words, runs.get(str(number), ""), bench.heard(point))
+                    held[number] = self._seen(run, found)
+                    runs[str(number)] = run.id
+                    note(runs)
         rows = [self._row(number, held[number], held[first]) for number in points]
         told = {"trial": first, "run": held[first].run, **self._figures(held[first], held[first])}
         return {
@@ -104,8 +113,8 @@ class Confirmation:
             "points": rows,
         }  # fmt: skip
 
-    def _run(self, point: Point, words: str, before: str, speed: Measured | None) -> Held:
-        """A run of the Benchmarks room; one that was made before is taken."""
+    def _run(self, point: Point, words: str, before: str, given: Sequence[Answer]) -> Run:
+        """A run of the Benchmarks room, of the given answers; or the one that was made before."""
         from workbench import bench
 
         study = self._study
@@ -115,15 +124,24 @@ class Confirmation:
             name=f"{study.name}: {words}, held out",
             only=tuple(f"{one.task.name}/{one.sample.id}" for one in self._fresh),
         )  # fmt: skip
-        run = self._known(before) if before else None
-        if run is None:
-            within = Within(self._context, f"Confirming {words}")
-            run = bench.measure(plan, engine=self._engine, context=within)
+        with suppress(BenchError):
+            if before and (run := bench.get_run(before)).state == "done":
+                return run
+        return bench.measure(
+            plan, engine=self._engine, context=Within(self._context, f"Confirming {words}"),
+            canaries=self._canaries, given=given,
+        )  # fmt: skip
+
+    def _seen(self, run: Run, speed: Measured) -> Held:
+        """What a run tells, with the speed that was measured."""
+        from workbench import bench
+
         # a run that was made by an older version has others, too
-        fresh = set(plan.only)
+        fresh = {f"{one.task.name}/{one.sample.id}" for one in self._fresh}
         answers = [one for one in bench.answers(run) if f"{one.task}/{one.sample}" in fresh]
         result = bench.result(run.id)
-        seconds = [float(one.figures.get("seconds") or 0.0) for one in answers if not one.error]
+        told_by = [one.figures for one in answers if not one.error]
+        seconds = [float(one["seconds"]) for one in told_by if one.get("seconds") is not None]
         told = {
             "latency": fmean(seconds) if seconds else None,
             "throughput": result.tokens_per_second,
@@ -133,38 +151,20 @@ class Confirmation:
         groups = {(a.task, a.sample): a.group for a in answers}
         return Held(run.id, values, groups, speed, told)
 
-    def _known(self, id: str) -> Any:
-        from workbench import bench
-        from workbench.errors import BenchError
-
-        try:
-            run = bench.get_run(id)
-        except BenchError:
-            return None
-        return run if run.state == "done" else None
+    def _bench(self) -> Bench:
+        study = self._study
+        return Bench(
+            study.model, self._fresh, study.space, engine=self._engine, figures=self._wanted,
+            stop=self._context.check_cancelled, judge=str(study.settings.get("judge") or ""),
+            trained=self._trained, canaries=self._canaries, texts=True,
+        )  # fmt: skip
 
     def _measured(
-        self, points: Mapping[int, Point], figures: Collection[str]
-    ) -> dict[int, Measured]:
-        """As trials are, each twice where speed counts; those of one load one after the other."""
-        found: dict[int, Measured] = {}
-        ordered = self._in_order(points)
-        judge = str(self._study.settings.get("judge") or "")
-        with Bench(
-            self._study.model, self._fresh, self._study.space, engine=self._engine,
-            figures=figures, stop=self._context.check_cancelled, judge=judge,
-            trained=self._trained,
-        ) as bench:  # fmt: skip
-            for again in (False, True) if timed(self._goals) else (False,):
-                for number, point in ordered:
-                    words = f"Measuring trial {number} on {len(self._fresh)} new questions"
-                    self._context.progress(None, words)
-                    found[number] = bench.measure(point, len(self._fresh), again=again)
-        return found
-
-    def _in_order(self, points: Mapping[int, Point]) -> list[tuple[int, Point]]:
-        """Those of one load one after the other."""
-        return sorted(points.items(), key=lambda one: load_key(one[1], self._study.space))
+        self, bench: Bench, number: int, point: Point, *, again: bool = False
+    ) -> Measured:
+        words = f"Measuring trial {number} on {len(self._fresh)} new questions"
+        self._context.progress(None, words)
+        return bench.measure(point, len(self._fresh), again=again)
 
     def _held(self, found: Measured) -> Held:
         values = {(one.task, one.question): one.value for one in found.answers}
@@ -179,8 +179,8 @@ class Confirmation:
         ]
         whole = sum(weight for _, weight in means)
         quality = sum(mean * weight for mean, weight in means) / whole if whole else None
-        measured = figures_of(one.speed) if one.speed is not None else {}
-        told = {**one.told, **{name: it for name, it in measured.items() if it is not None}}
+        measured = {name: it for name, it in figures_of(one.speed).items() if it is not None}
+        told = {**one.told, **measured}
         return {"latency": None, "throughput": None, "memory": None, **told, "quality": quality}
 
     def _both(self, one: Held, other: Held) -> dict[str, list[Key]]:
@@ -207,9 +207,7 @@ class Confirmation:
 
     def _row(self, number: int, one: Held, default: Held) -> Json:
         quality = self._difference(one, default)
-        seconds = None
-        if one.speed is not None and default.speed is not None:
-            seconds = ratio(one.speed, default.speed)
+        seconds = ratio(one.speed, default.speed)
         mine, theirs = self._figures(one, default), self._figures(default, one)
         low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
         base = theirs["quality"]

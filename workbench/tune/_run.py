@@ -16,10 +16,11 @@ from workbench.tune._confirm import MOST, Confirmation
 from workbench.tune._race import wanted
 from workbench.tune._records import Study, Trial
 from workbench.tune._session import Session
-from workbench.tune._trials import default_of, front, told
+from workbench.tune._trials import default_of, front, spread, told
 from workbench.types import Json
 
 if TYPE_CHECKING:
+    from workbench.meter import Canary
     from workbench.trial import Question
 
 
@@ -54,10 +55,11 @@ def _run(context: JobContext, study: Study, worker: int) -> dict[str, Any]:
     context.progress(None, f"Preparing the questions of {study.suite}")
     asked = questions(study.suite, seed=int(settings["seed"]), count=int(settings["samples"]))
     session = Session(context, study, worker)
+    canaries: dict[str, Canary] = {}
     with Bench(
         study.model, asked, study.space, engine=settings.get("engine"),
-        figures=wanted(session.goals),
-        stop=session.stop, judge=str(settings.get("judge") or ""), trained=session.maker,
+        figures=wanted(session.goals), stop=session.stop,
+        judge=str(settings.get("judge") or ""), trained=session.maker, canaries=canaries,
     ) as bench:  # fmt: skip
         session.search(bench, facts)
         last = not session.others() and keep.claim(study, session.worker)
@@ -66,7 +68,7 @@ def _run(context: JobContext, study: Study, worker: int) -> dict[str, Any]:
         thrift = {"loads": bench.loads, "answered_from_cache": bench.answered_from_cache}
     if not last:
         return {**thrift, "words": "No point is left for this worker; others are at work."}
-    return {**told(_finished(context, study, session, asked)), **thrift}
+    return {**told(_finished(context, study, session, asked, canaries)), **thrift}
 
 
 def _check_same(study: Study, engine: Any) -> None:
@@ -86,19 +88,21 @@ def _check_same(study: Study, engine: Any) -> None:
 
 
 def _finished(
-    context: JobContext, study: Study, session: Session, asked: tuple[Question, ...]
-) -> Study:
+    context: JobContext, study: Study, session: Session, asked: tuple[Question, ...],
+    canaries: dict[str, Canary],
+) -> Study:  # fmt: skip
     """Confirm the best, and conclude."""
     default, best = default_of(study), front(study)
     if default is None:
         raise TuneError("The default settings were not measured, so there is nothing to conclude.")
-    points = {one.number: one.point for one in best[:MOST] if one.number != default.number}
+    others = spread([one for one in best if one.number != default.number], MOST)
+    points = {one.number: one.point for one in others}
     result: dict[str, Any] = {"front": [one.number for one in best], "default": default.number}
     if not points:
         words = "No better than the default settings: no trial did better than they do."
         result |= {"best": default.number, "confirmed": None, "words": words}
     else:
-        confirmation = Confirmation(context, study, session.goals, asked, session.maker)
+        confirmation = Confirmation(context, study, session.goals, asked, canaries, session.maker)
         known = study.result.get("confirming") or {}
         noted = lambda runs: keep.note(study, result={"confirming": {"runs": runs}})  # noqa: E731
         confirmed = confirmation.of(points, default, known, noted)

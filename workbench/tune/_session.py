@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import TrialFailed, TuneError
 from workbench.jobs import JobContext
 from workbench.search import TOLD, TWICE, Asked, Cost, Record, Search, objective, strategy
-from workbench.space import load_key, too_large
+from workbench.space import too_large
 from workbench.tune import _keep as keep
 from workbench.tune._made import Maker, Outlearnt, trains
 from workbench.tune._measure import Ended, Judge
@@ -83,8 +83,11 @@ class Session:
         judge, tried = self._judge, set[int]()
         while left := set(judge.front()) - judge.twice - tried:
             points = {number: judge.whole[number].point for number in left}
-            for number in sorted(left, key=lambda one: load_key(points[one], self.study.space)):
-                if judge.bench.repeats(points[number]):
+            points = {n: point for n, point in points.items() if judge.bench.repeats(point)}
+            for group in judge.bench.groups(points):
+                self._context.progress(0.9, f"Asking the {len(points)} best once more")
+                judge.bench.prepare([points[number] for number in group], again=True)
+                for number in group:
                     self._measure_again(number, points[number])
             tried |= left
 

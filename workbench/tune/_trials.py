@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.errors import TuneError
 from workbench.search import TOLD, TWICE, front_of, objective, recorded
@@ -13,6 +13,8 @@ from workbench.tune._records import Study, Trial, TrialState
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+T = TypeVar("T")
 
 
 def trials(study: Study | str) -> list[Trial]:
@@ -41,6 +43,13 @@ def front(study: Study | str) -> list[Trial]:
     goals = [objective(text) for text in study.objectives]
     whole = [one for one in trials(study) if one.state == "done" and one.values]
     return [whole[place] for place in front_of([one.values or () for one in whole], goals)]
+
+
+def spread(front: Sequence[T], most: int) -> list[T]:
+    """So many of a front at most: both of its ends, and what lies evenly between them."""
+    if len(front) <= most:
+        return [*front]
+    return [front[round(place * (len(front) - 1) / (most - 1))] for place in range(most)]
 
 
 def best(study: Study | str) -> Trial | None:
