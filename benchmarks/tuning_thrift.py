@@ -64,8 +64,8 @@ def report(quick: bool) -> str:
         "last one's end; the last column has the confirmation by hand as well.",
         "",
         "| objectives; space | trials | study, s | its trials, s | loads | answers known "
-        "| ended early | the same trials by hand, s | their confirmation by hand, s | trials / by hand "
-        "| study / trials by hand | study / all by hand |",
+        "| ended early | the same trials by hand, s | their confirmation by hand, s "
+        "| trials / by hand | study / trials by hand | study / all by hand |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     model = starter()
