@@ -13,6 +13,7 @@ from tiny import write_tiny_llama
 from words import write_suite
 
 from workbench.trial import Bench, Measured, Question, questions
+from workbench.trial._asking import Asker
 
 COUNT = 12
 ALONE = 8  # of them tell latency
@@ -127,3 +128,29 @@ def test_the_answers_themselves(url: str, asked: tuple[Question, ...]) -> None:
         assert bench.measure(same[1], COUNT).cached == COUNT, "values are known to others"
     with Bench("one", asked, engine=url, figures=FIGURES, texts=True) as bench:
         assert bench.measure(same[1], COUNT).cached == 0, "the store has no texts"
+
+
+def test_memory_is_compared_after_as_many_prompts(
+    url: str, asked: tuple[Question, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine keeps what it has read, so who was asked more holds more."""
+    told: list[int] = []
+    weigh = Asker.memory
+
+    async def spied(asker: Asker) -> int | None:
+        told.append(bench._work.asked - begun)
+        return await weigh(asker)
+
+    monkeypatch.setattr(Asker, "memory", spied)
+    points = [{"num_ctx": 512}, {"num_ctx": 512, "num_batch": 64}]
+    with Bench("one", asked, engine=url, figures={"quality", "memory"}, texts=True) as bench:
+        for point in points:
+            begun = bench._work.asked
+            assert bench.measure(point, COUNT).memory
+        assert told == [ALONE, ALONE], "the first has been asked all, the second those alone"
+        bench.prepare([{"num_ctx": 256}])
+        begun = bench._work.asked
+        first = bench.measure({"num_ctx": 256}, COUNT)
+        again = bench.measure({"num_ctx": 256}, COUNT, again=True)
+        assert first.memory and again.memory
+        assert told[-1] == 2 * ALONE, "after the fresh load"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,34 @@ def test_who_waits_can_be_stopped(url: str, asked: tuple[Question, ...]) -> None
                 pass
         stopping.clear()
         assert bench.measure({"num_ctx": 512}, 12).latency is not None
+
+
+def test_nobody_comes_between_what_belongs_together(url: str, asked: tuple[Question, ...]) -> None:
+    order: list[str] = []
+    waits: list[str] = []
+    both = threading.Barrier(2)
+
+    def other() -> None:
+        with Bench("one", asked, SPACE, engine=url, figures={"latency"}) as bench:
+            both.wait(60)
+            with bench.held(lambda: waits.append("waits")):
+                bench.measure({"num_ctx": 512}, 12)
+                order.append("other")
+
+    thread = threading.Thread(target=other)
+    with Bench("one", asked, SPACE, engine=url, figures={"latency"}) as bench:
+        thread.start()
+        with bench.held():
+            both.wait(60)
+            for heat in (0.1, 0.2, 0.3):
+                bench.measure({"num_ctx": 256, "temperature": heat}, 12)
+                order.append("mine")
+            assert bench.loads == 1
+            until = time.monotonic() + 60
+            while not waits and time.monotonic() < until:
+                thread.join(0.05)
+        thread.join(120)
+    assert order == ["mine"] * 3 + ["other"] and waits == ["waits"]
 
 
 def test_where_speed_does_not_count_and_loads_are_one_nobody_waits(

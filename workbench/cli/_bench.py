@@ -143,10 +143,8 @@ def serve_probe(model: str, options: Sequence[str], url: str | None, as_json: bo
 
 
 async def _probed(engine: Any, probe: Any, model: str, modes: Any, options: Any) -> Any:
-    try:
+    async with engine:
         return await probe(engine, model, set(modes), options=options)
-    finally:
-        await engine.close()
 
 
 @bench.command()

@@ -192,15 +192,13 @@ class _One:
             raise BenchError(words[:500]) from error
 
     async def _prepare(self, modes: set[Mode]) -> tuple[dict[str, Any], Canary]:
-        engine, model = await aconnect(self._url), self.plan.model
-        try:
+        model = self.plan.model
+        async with await aconnect(self._url) as engine:
             details = await engine.show(model)
             await engine.load(model, options=self.plan.options)
             self._say(0.0, f"{model}: how can it be asked?")
             canary = await probe(engine, model, modes, options=self.plan.options)
             found = asdict(await setting(engine, model, details, self.plan.options))
-        finally:
-            await engine.close()
         found["libraries"]["lm-eval"] = version("lm-eval")
         return found, canary
 
@@ -272,13 +270,10 @@ class _One:
 
     async def _heard(self, before: tuple[Any, ...]) -> dict[str, Any]:
         """What else the machine did meanwhile, and what the model holds."""
-        engine = await aconnect(self._url)
-        try:
-            load, then = before
+        load, then = before
+        async with await aconnect(self._url) as engine:
             found = noise(load, then, then, clocks(engine.url))
             return {"noise": asdict(found), "memory": asdict(await memory(engine, self.plan.model))}
-        finally:
-            await engine.close()
 
     def _told(self, done: int, all: int) -> None:
         self._context.check_cancelled()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Literal
 
 from workbench.bench import Answer
@@ -94,10 +94,12 @@ class Bench:
 
         if not self._loop.runs:
             return
-        asker, self._stop = self._work.asker, lambda: None
+        asker, turn, self._stop = self._work.asker, self._turn, lambda: None
         try:
             try:
-                with self._taken(None):
+                with turn.taken(None) if turn else nullcontext(False) as since:
+                    if since:
+                        asker.forget()
                     self._loop.run(asker.close())
             except Timeout:  # somebody else measures, whose model it is now
                 asker.forget()
@@ -110,12 +112,11 @@ class Bench:
         self._stop()
 
     @contextmanager
-    def _taken(self, stop: Callable[[], None] | None) -> Iterator[None]:
-        """Have the engine, where others would disturb."""
-        if self._turn is None:
-            yield
-            return
-        with self._turn.taken(stop) as since:
+    def held(self, waits: Callable[[], None] | None = None) -> Iterator[None]:
+        """Have the engine, where others would disturb: nobody else measures in between. `waits` is
+        called where it has to be waited for."""
+        turn = self._turn
+        with turn.taken(self._stop, waits) if turn else nullcontext(False) as since:
             if since:
                 self._work.asker.forget()
             yield
@@ -132,7 +133,7 @@ class Bench:
             raise TuneError(f"A measurement asks at least one question, not {n}.")
         self._stop()
         setting = Setting.of(point, self._context)
-        with self._taken(self._stop):
+        with self.held():
             return self._measured(setting, n, again=again)
 
     def _measured(self, setting: Setting, n: int, *, again: bool) -> Measured:
@@ -151,7 +152,7 @@ class Bench:
         says why."""
         for point in points if self._valued else ():
             self._stop()
-            with suppress(TuneError), self._taken(self._stop):
+            with suppress(TuneError), self.held():
                 setting = Setting.of(point, self._context)
                 name, state, _ = self._planned(setting, len(self.questions), again)
                 state.prepared = again

@@ -1,7 +1,7 @@
 """Who measures on an engine: one at a time, where speed counts or models are loaded in many ways.
 
 Two workers, or two studies, on one engine would slow each other down and take each other's model
-out of memory. So each takes the engine for one measurement. Those of other homes are not seen.
+out of memory. So each takes the engine for one trial. Those of other homes are not seen.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ class Turn:
         self._me = uuid.uuid4().hex
 
     @contextmanager
-    def taken(self, stop: Callable[[], None] | None) -> Iterator[bool]:
-        """Have the engine to measure; yields whether another measured since. `stop` is asked while
-        somebody else has it, and raises to give up. Without it the engine is only left: nobody is
-        waited for. Raises filelock.Timeout."""
+    def taken(
+        self, stop: Callable[[], None] | None, waits: Callable[[], None] | None = None
+    ) -> Iterator[bool]:
+        """Have the engine to measure; yields whether another measured since. Who has it may take it
+        once more. While somebody else has it, `waits` is called once and `stop` again and again,
+        which raises to give up. Without `stop` the engine is only left: nobody is waited for.
+        Raises filelock.Timeout."""
         from filelock import Timeout
 
         while True:
@@ -44,6 +47,9 @@ class Turn:
             except Timeout:
                 if stop is None:
                     raise
+                if waits is not None:
+                    waits()
+                waits = None
                 stop()
         try:
             last = self._last.read_text(encoding="utf-8") if self._last.exists() else self._me

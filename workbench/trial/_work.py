@@ -172,9 +172,10 @@ class Work:
                 self._score(job, answer, fair)
             return was, fair
 
-        for job in jobs:
-            if job.side == "alone":
+        if alone := [job for job in jobs if job.side == "alone"]:
+            for job in alone:
                 await one(job)
+            await self._weigh(setting, anew)
         if crowd := [job for job in jobs if job.side == "at once"]:
             begun, pairs = time.perf_counter(), await _pool(one, crowd, self.asker.slots)
             wall = time.perf_counter() - begun
@@ -182,9 +183,14 @@ class Work:
             await together([self._score_slow(iter(later[n::_SCORING])) for n in range(_SCORING)])
         rest = [job for job in jobs if not job.side]
         await _pool(one, rest, self.asker.slots + _SCORING)  # some score while others are asked
-        if setting.load not in self.memory:
-            self.memory[setting.load] = await self.asker.memory()
+        await self._weigh(setting, False)
         await self._grade(grades)
+
+    async def _weigh(self, setting: Setting, anew: bool) -> None:
+        """Once for a load, or after a fresh one. The engine keeps what it has read, so memory is
+        told after the questions that are asked alone: they are as many for each point."""
+        if anew or setting.load not in self.memory:
+            self.memory[setting.load] = await self.asker.memory()
 
     def _fair(self, setting: Setting, job: Job, was: Time) -> Time:
         """With the prompt's reading as it was when it was read first after the load."""

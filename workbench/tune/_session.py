@@ -86,9 +86,10 @@ class Session:
             points = {n: point for n, point in points.items() if judge.bench.repeats(point)}
             for group in judge.bench.groups(points):
                 self._context.progress(0.9, f"Asking the {len(points)} best once more")
-                judge.bench.prepare([points[number] for number in group], again=True)
-                for number in group:
-                    self._measure_again(number, points[number])
+                with judge.bench.held(self._waits):
+                    judge.bench.prepare([points[number] for number in group], again=True)
+                    for number in group:
+                        self._measure_again(number, points[number])
             tried |= left
 
     def _measure_again(self, number: int, point: Point) -> None:
@@ -188,6 +189,13 @@ class Session:
         return self._minutes is not None and self._spent + under_way > 60 * float(self._minutes)
 
     def _try(self, asked: Asked) -> None:
+        with self._judge.bench.held(self._waits):  # all of its parts, in one go
+            self._tried(asked)
+
+    def _waits(self) -> None:
+        self._context.progress(None, "Waiting for the engine: another measures on it")
+
+    def _tried(self, asked: Asked) -> None:
         number = self._steps.begin(asked)
         if self._steps.taken(asked):  # begun elsewhere in the same moment
             self._steps.tell(asked, "failed", why="Another worker tries this point.", lost=True)
