@@ -21,6 +21,7 @@ from workbench.panels import Tuning
 from workbench.panels._fragment import find_state
 from workbench.panels._html import render
 from workbench.panels.states import EngineState, TuneState
+from workbench.panels.states._tune_new import NewStudyState
 from workbench.panels.states._tune_picture import best_of, convergence, figures, plane, settings
 from workbench.panels.states._tune_study import PARTS
 from workbench.space import Space, find_space
@@ -207,6 +208,27 @@ async def test_goals_and_limits_are_checked(state: TuneState) -> None:
     for name in list(form.picked["objectives"]):
         await form.pick("objectives", name)
     assert form.missing == "Tick what counts." and not form.code
+
+
+async def test_limits_are_those_of_the_environment(
+    state: TuneState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = NewStudyState(source=state)
+    await form.look()
+    assert (form.text("iterations"), form.text("minutes")) == ("100", "60")
+    monkeypatch.setenv("MAX_OPTIMIZATION_ITERATIONS", "15")
+    monkeypatch.setenv("OPTIMIZATION_TIMEOUT_MINUTES", "5")
+    form = NewStudyState(source=state)
+    await form.look()
+    assert (form.text("iterations"), form.text("minutes")) == ("15", "5")
+    await form.write("space", "general")
+    assert form.trials == 15 and form.given()[1]["minutes"] == 5
+    await form.write("iterations", "")
+    assert form.trials == 15 and "iterations" not in form.given()[1], "the same where it is empty"
+    monkeypatch.setenv("MAX_OPTIMIZATION_ITERATIONS", "many")
+    form = NewStudyState(source=state)
+    await form.look()
+    assert not form.known and "MAX_OPTIMIZATION_ITERATIONS" in form.problem
 
 
 async def test_a_copy_begins_with_the_settings_of_the_study(state: TuneState) -> None:

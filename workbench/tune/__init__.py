@@ -45,6 +45,7 @@ from workbench.tune._submit import (
     resume,
     start,
     stop,
+    usual_limits,
 )
 from workbench.tune._trials import best, front, trials
 
@@ -92,4 +93,5 @@ __all__ = [
     "strategy",
     "studies",
     "trials",
+    "usual_limits",
 ]

@@ -253,14 +253,20 @@ def _earlier(model: str, digest: str, suite: str, space: Space) -> list[Point]:
     return list(found.values())[:_EARLIER]
 
 
+def usual_limits() -> tuple[int, int]:
+    """Trials and minutes of a study where nothing is said (MAX_OPTIMIZATION_ITERATIONS,
+    OPTIMIZATION_TIMEOUT_MINUTES). Raises SettingsError."""
+    wanted = {"MAX_OPTIMIZATION_ITERATIONS": 100, "OPTIMIZATION_TIMEOUT_MINUTES": 60}
+    trials, minutes = (env_int(name, usual, minimum=1) for name, usual in wanted.items())
+    return trials, minutes
+
+
 def _limits(
     seed: int, iterations: int | None, minutes: float | None, memory: int | None
 ) -> dict[str, Any]:
     """Seed and limits as a study keeps them, from the environment where nothing was said."""
-    if iterations is None:
-        iterations = env_int("MAX_OPTIMIZATION_ITERATIONS", 100, minimum=1)
-    if minutes is None:
-        minutes = env_int("OPTIMIZATION_TIMEOUT_MINUTES", 60, minimum=1)
+    iterations = usual_limits()[0] if iterations is None else iterations
+    minutes = usual_limits()[1] if minutes is None else minutes
     _check_limits(seed=seed, iterations=iterations, minutes=minutes, memory=memory)
     return {"seed": seed, "iterations": iterations, "minutes": minutes, "memory_bytes": memory}
 

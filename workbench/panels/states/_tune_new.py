@@ -51,7 +51,7 @@ class NewStudyState(FormState):
     actions = FormState.actions | {"reset"}
     fields: ClassVar[Fields] = {
         "model": "", "suite": "", "space": "general", "name": "", "strategy": "", "formula": "",
-        "iterations": "40", "minutes": "60", "samples": "40", "held_out": "", "memory": "",
+        "iterations": "", "minutes": "", "samples": "40", "held_out": "", "memory": "",
         "seed": "", "judge": "", "warm": "yes", "dataset": "",
     }  # fmt: skip
     lists = ("objectives", "off")
@@ -125,7 +125,7 @@ class NewStudyState(FormState):
     @property
     def trials(self) -> int:
         """That are made at most."""
-        most = int(number_of(self.text("iterations")) or 0)
+        most = int(number_of(self.text("iterations")) or self.choices.limits[0])
         return min(most, self.size) if self.size else most
 
     @property
@@ -251,6 +251,10 @@ class NewStudyState(FormState):
             found = await self.do(choices)
             if found is None:
                 return  # the problem says why
+            if not self.known:
+                usual = dict(zip(("iterations", "minutes"), map(str, found.limits), strict=True))
+                said = {name: text for name, text in self.texts.items() if text}
+                self.texts = {**self.texts, **usual, **said}
             self.choices, self.known = found, True
         await self.ask(self._work_out, self._use)
 

@@ -23,17 +23,19 @@ Texts = Mapping[str, str]
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What can be chosen. Suites are name, title, how many questions; datasets, of the forms that
-    a model is fine-tuned on, name and what they hold; the others have words."""
+    a model is fine-tuned on, name and what they hold; limits are trials and minutes where nothing
+    is said; the others have words."""
 
     spaces: tuple[Space, ...] = ()
     datasets: tuple[tuple[str, str], ...] = ()
     suites: tuple[tuple[str, str, int], ...] = ()
     strategies: Mapping[str, Any] | None = None
     objectives: Mapping[str, Any] | None = None
+    limits: tuple[int, int] = (0, 0)
 
 
 def choices() -> Choices:
-    """All of it."""
+    """All of it. Raises SettingsError."""
     from workbench import data, space, tasks, train, tune
 
     suites = sorted(
@@ -45,8 +47,9 @@ def choices() -> Choices:
         if one.form in train.FORMS["finetune"]
     ]  # fmt: skip
     return Choices(
-        tuple(space.spaces()), tuple(learnt), tuple(suites), tune.STRATEGIES, tune.OBJECTIVES
-    )
+        tuple(space.spaces()), tuple(learnt), tuple(suites), tune.STRATEGIES, tune.OBJECTIVES,
+        tune.usual_limits(),
+    )  # fmt: skip
 
 
 def trains(found: Space | None) -> bool:
