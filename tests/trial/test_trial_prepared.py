@@ -85,6 +85,9 @@ def test_without_speed_nothing_is_left_to_ask(url: str, asked: tuple[Question, .
             3: {"num_ctx": 512, "num_thread": 1}, 4: {"num_ctx": 256, "temperature": 0.5},
             5: {"num_ctx": 512, "kv_cache_type": "f16"},
         }  # fmt: skip
+        told = [bench.heard(point) for point in POINTS.values()]
+        timed = [sum("seconds" in one.figures for one in answers) for answers in told]
+        assert timed == [COUNT, 0, COUNT], "those of other loads are not its own"
         groups = [sorted(group) for group in bench.groups(others)]
         assert groups[0] == [3, 5], "the engine keeps f16 where nothing is said"
         assert sorted(groups[1:]) == [[1, 4], [2]]
@@ -119,10 +122,9 @@ def test_the_answers_themselves(url: str, asked: tuple[Question, ...]) -> None:
             for one in answers:
                 if one.sample in alone:
                     assert one.figures["seconds"] == pytest.approx(seconds[one.sample])
-        ours = [one.figures for one in told[1] if one.sample not in alone]
-        others = [one.figures for one in told[2] if one.sample not in alone]
-        assert all(one["seconds"] > 0 for one in ours)
-        assert all("seconds" not in one and one["tokens"] for one in others), "of another load"
+        rest = [one.figures for n in (1, 2) for one in told[n] if one.sample not in alone]
+        assert len(rest) == 2 * (COUNT - ALONE)
+        assert all("seconds" not in one and one["tokens"] for one in rest), "they tell no speed"
         assert bench.measure(same[1], COUNT, again=True).asked == ALONE, "answered once"
     with Bench("one", asked, engine=url, figures=FIGURES) as bench:
         assert bench.measure(same[1], COUNT).cached == COUNT, "values are known to others"

@@ -213,7 +213,7 @@ class Bench:
     def heard(self, point: Mapping[str, Any]) -> list[Answer]:
         """The answers themselves of the point's last measurement, scored; see `texts`."""
         setting = Setting.of(point, self._context)
-        return heard(self._work, setting, self._state(setting))
+        return heard(self._work, setting, self._state(setting), timed=self._timed)
 
     def repeats(self, point: Mapping[str, Any]) -> bool:
         """Whether measuring the point again can tell something new: its speed counts, or chance has

@@ -70,16 +70,17 @@ def _answered(work: Work, state: State, share: Share) -> Answered:
 _TIMES = {"seconds", "first_token", "prompt_seconds", "generation_seconds"}
 
 
-def heard(work: Work, setting: Setting, state: State) -> list[Answer]:
-    """The first draw of each answer of the last measurement. Times that belong to another load,
-    under which an equal answer was given, are left out."""
+def heard(work: Work, setting: Setting, state: State, *, timed: bool) -> list[Answer]:
+    """The first draw of each answer of the last measurement. Where speed is measured, only the
+    questions that tell it keep their times, which are the same ones for each point; else those that
+    were asked under the point's own load."""
     found = []
     for share in state.shares:
         if (answer := work.heard.get(key := share.keys[0])) is None:
             continue
         if times := state.times.get(share.question.key):
             answer = replace(answer, figures=times[0].told(answer.figures))
-        elif work.under[key] != setting.load:
+        elif timed or work.under[key] != setting.load:
             kept = {name: it for name, it in answer.figures.items() if name not in _TIMES}
             answer = replace(answer, figures=kept)
         found.append(answer)
