@@ -64,6 +64,17 @@ def tiny_embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_llama(tmp_path_factory.mktemp("models") / "embed.gguf", embedding=True)
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an engine of this file's tests, which has a tiny model, `one`."""
+    from bench_servers import engine_with
+
+    folder = tmp_path_factory.mktemp("engine-of-one")
+    model = write_tiny_llama(folder / "one.gguf", endless=True)
+    with engine_with(folder / "home", {"one": model}) as found:
+        yield found
+
+
 @pytest.fixture
 def registry() -> RegistryServer:
     """A registry of models, to be filled."""

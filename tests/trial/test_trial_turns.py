@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_servers import engine_with
 from filelock import Timeout
-from tiny import write_tiny_llama
 from words import write_suite
 
 from workbench.engines import Engine
@@ -21,14 +18,6 @@ from workbench.trial._turn import Turn
 SPACE = Space("loads", "Loads", "", (
     Parameter("num_ctx", "loading", "choice", choices=(256, 512), default=512),
 ))  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("turns")
-    model = write_tiny_llama(folder / "one.gguf", endless=True)
-    with engine_with(folder / "home", {"one": model}) as url:
-        yield url
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_servers import engine_with
-from tiny import write_tiny_llama
 from tuned import SPACE, begun, here, run
 from words import write_suite
 
@@ -26,14 +23,6 @@ GREEDY = Space("greedy", "Greedy", "", (
     Parameter("num_batch", "loading", "choice", choices=(64, 512), default=512),
 ))  # fmt: skip
 GOALS = ["maximize_quality", "minimize_latency"]
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("confirmed")
-    model = write_tiny_llama(folder / "one.gguf", endless=True)
-    with engine_with(folder / "home", {"one": model}) as url:
-        yield url
 
 
 @pytest.fixture

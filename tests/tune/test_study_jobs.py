@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from bench_servers import engine_with
-from tiny import write_tiny_llama
 from tuned import SPACE, begun, check_kept
 from words import write_suite
 
@@ -21,14 +19,6 @@ from workbench.space import key_of
 from workbench.store import StoredJob, session
 
 PATIENCE = 300.0
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("tune-jobs")
-    model = write_tiny_llama(folder / "one.gguf", endless=True)
-    with engine_with(folder / "home", {"one": model}) as url:
-        yield url
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from bench_servers import engine_with
 from store.conftest import postgres, postgres_server  # noqa: F401 (fixtures)
-from tiny import write_tiny_llama
 from tuned import SPACE, begun
 from words import write_suite
 
@@ -21,14 +19,6 @@ from workbench.search import recorded
 from workbench.space import key_of
 
 PATIENCE = 300.0
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("tune-machines")
-    model = write_tiny_llama(folder / "one.gguf", endless=True)
-    with engine_with(folder / "home", {"one": model}) as url:
-        yield url
 
 
 @pytest.fixture
