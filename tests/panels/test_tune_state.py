@@ -210,6 +210,19 @@ async def test_goals_and_limits_are_checked(state: TuneState) -> None:
     assert form.missing == "Tick what counts." and not form.code
 
 
+async def test_the_model_that_was_tuned_last_stands_first(state: TuneState) -> None:
+    state.engine.models = (Model("made-last:latest"), Model(MODEL, 11_000_000, "b" * 64))
+    form = NewStudyState(source=state)
+    await form.look()
+    assert form.model.name == MODEL == state.studies[0].model
+    state.engine.models = (Model("made-last:latest"),)
+    form = NewStudyState(source=state)
+    await form.look()
+    assert form.model.name == "made-last:latest", "that one is gone"
+    await form.write("model", "")
+    assert form.model.name == "made-last:latest"
+
+
 async def test_limits_are_those_of_the_environment(
     state: TuneState, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -253,6 +253,8 @@ class NewStudyState(FormState):
                 return  # the problem says why
             if not self.known:
                 usual = dict(zip(("iterations", "minutes"), map(str, found.limits), strict=True))
+                # else what was made last, which may be a study's result
+                usual["model"] = next((one.model for one in self.source.studies), "")
                 said = {name: text for name, text in self.texts.items() if text}
                 self.texts = {**self.texts, **usual, **said}
             self.choices, self.known = found, True
