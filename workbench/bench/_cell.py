@@ -149,10 +149,10 @@ class Cell:
         self, run: Run, samples: Mapping[str, Sequence[Sample]], hows: Mapping[str, How]
     ) -> None:
         """Keep the answers that were given, where they were asked as they would be here."""
-        places = {(task, s.id): n for task in hows for n, s in enumerate(samples[task])}
-        given = [one for one in self._given if hows.get(one.task) == one.how]
-        found = [(one, places.get((one.task, one.sample))) for one in given]
-        keep.save(run, *(replace(one, position=n) for one, n in found if n is not None))
+        places = {(t, s.id, how): n for t, how in hows.items() for n, s in enumerate(samples[t])}
+        found = [(one, places.get((one.task, one.sample, one.how))) for one in self._given]
+        if found:
+            keep.save(run, *(replace(one, position=n) for one, n in found if n is not None))
 
     async def _ask_all(
         self,

@@ -79,7 +79,7 @@ def measure(
     canaries: dict[str, Canary] | None = None, given: Sequence[Answer] = (),
 ) -> Run:  # fmt: skip
     """Measure one model on one suite, here and now. `canaries` are those of earlier measurements,
-    which are not made again (see `probed`); `given` are scored answers that the model gave under
+    which are not made again (`meter.probed`); `given` are scored answers that the model gave under
     this plan already: only the other questions are asked. Raises WorkbenchError."""
     context = context or JobContext("", home())
     return _finish(Cell(context, plan, engine, canaries=canaries, given=given).run())
