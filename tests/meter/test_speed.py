@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 import psutil
 import pytest
 from bench_servers import engine_with, misbehaving
+from rapl_zones import zone
 from tiny import write_tiny_llama
 
 from workbench.engines import AsyncEngine
 from workbench.errors import BenchError, EngineError, ModelNotFound
 from workbench.meter._asking import filler, processes
-from workbench.meter._energy import Meter
 from workbench.meter._load import Figure, Timed, figure
 from workbench.meter._setting import Clocks, noise
 from workbench.meter._speed import TEXTS, Speed, measure_speed
@@ -258,97 +257,6 @@ def test_noise_is_what_neither_the_engine_nor_we_used() -> None:
     assert reloaded.during == 0.0  # its new process began at 0
     assert noise(None, None, begin, end).noisy is None
     assert "cannot be told" in noise(None, None, begin, end).words
-
-
-# Energy
-
-
-def zone(root: Path, folder: str, name: str, microjoules: int, most: int = 10**9) -> Path:
-    place = root / folder
-    place.mkdir(parents=True)
-    (place / "name").write_text(f"{name}\n")
-    (place / "energy_uj").write_text(f"{microjoules}\n")
-    (place / "max_energy_range_uj").write_text(f"{most}\n")
-    return place / "energy_uj"
-
-
-def test_rapl_adds_packages_and_their_memory(tmp_path: Path) -> None:
-    first = zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
-    core = zone(tmp_path, "intel-rapl:0:0", "core", 5)
-    dram = zone(tmp_path, "intel-rapl:0:1", "dram", 2_000_000)
-    second = zone(tmp_path, "intel-rapl:1", "package-1", 7)
-    psys = zone(tmp_path, "intel-rapl:2", "psys", 7)
-    zone(tmp_path, "intel-rapl-mmio:0", "package-0", 1)  # the same package by another way
-    with Meter(tmp_path) as meter:
-        assert meter.joules() == 0
-        for file, now in ((first, 4_000_000), (core, 3_000_000), (dram, 2_500_000)):
-            file.write_text(str(now))
-        second.write_text(str(1_000_007))
-        psys.write_text("999999999")
-        assert meter.joules() == pytest.approx(3 + 0.5 + 1)
-        assert "package-0" in meter.source and "dram:0:1" in meter.source
-        assert "core" not in meter.source and "psys" not in meter.source
-
-
-def test_rapl_counters_go_round(tmp_path: Path) -> None:
-    file = zone(tmp_path, "intel-rapl:0", "package-0", 9_000_000, most=10_000_000)
-    with Meter(tmp_path) as meter:
-        total = 0.0
-        for now in (9_900_000, 500_000, 400_000, 10_000_000, 0):
-            file.write_text(str(now))
-            joules = meter.joules()
-            assert joules is not None and joules >= total
-            total = joules
-    assert total == pytest.approx(0.9 + 0.6 + 9.9 + 9.6 + 0.0)
-
-
-def test_psys_stands_in_where_there_is_no_package(tmp_path: Path) -> None:
-    file = zone(tmp_path, "intel-rapl:0", "psys", 0)
-    with Meter(tmp_path) as meter:
-        file.write_text("2000000")
-        assert meter.joules() == pytest.approx(2)
-
-
-def test_counters_that_may_not_be_read_are_named(tmp_path: Path) -> None:
-    file = zone(tmp_path, "intel-rapl:0", "package-0", 0)
-    file.unlink()
-    file.mkdir()  # also root cannot read that
-    with Meter(tmp_path) as meter:
-        assert meter.joules() is None
-        assert "may not be read" in meter.source and "administrator" in meter.source
-    with Meter(tmp_path / "none") as meter:
-        assert meter.joules() is None
-        assert meter.source == "none: this machine shows no counters of energy"
-    with Meter(tmp_path, here=False) as meter:
-        assert meter.joules() is None
-        assert "another machine" in meter.source
-
-
-def test_a_counter_that_breaks_later_stands_still(tmp_path: Path) -> None:
-    file = zone(tmp_path, "intel-rapl:0", "package-0", 0)
-    with Meter(tmp_path) as meter:
-        file.write_text("1000000")
-        assert meter.joules() == 1
-        file.write_text("rubbish")
-        assert meter.joules() == 1
-
-
-def test_the_power_of_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(
-        "#!/bin/sh\nwhile true; do echo '0, 100.0'; echo '1, 50.5'; echo '2, [N/A]'; sleep 0.02; "
-        "done\n"
-    )
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with Meter(tmp_path / "none") as meter:
-        assert meter.source == "the power of the cards by nvidia-smi"
-        time.sleep(0.1)  # until both cards have spoken
-        before, begun = meter.joules(), time.monotonic()
-        time.sleep(0.1)
-        after, took = meter.joules(), time.monotonic() - begun
-    assert before is not None and after is not None
-    assert (after - before) / took == pytest.approx(150.5, rel=0.05)
 
 
 async def test_joules_per_token(url: str, tmp_path: Path) -> None:
