@@ -13,6 +13,8 @@ from workbench.trial._setting import Setting
 from workbench.trial._speed import latency, throughput
 from workbench.trial._work import Share, State, Work
 
+_TIMES = {"seconds", "first_token", "prompt_seconds", "generation_seconds"}
+
 
 def put_together(
     work: Work, setting: Setting, state: State, notes: Sequence[str], alone: Collection[str],
@@ -65,9 +67,6 @@ def _answered(work: Work, state: State, share: Share) -> Answered:
         group=share.question.group,
         weight=share.question.weight,
     )
-
-
-_TIMES = {"seconds", "first_token", "prompt_seconds", "generation_seconds"}
 
 
 def heard(work: Work, setting: Setting, state: State, *, timed: bool) -> list[Answer]:

@@ -90,7 +90,7 @@ class Confirmation:
         every = {first: default.point, **points}
         held: dict[int, Held] = {}
         twice = timed(self._goals)
-        with self._bench() as bench:
+        with self._bench() as bench, bench.held():  # nobody takes the model away before its run
             for group in bench.groups(every):
                 self._context.progress(None, f"Asking the best {len(self._fresh)} new questions")
                 bench.prepare(every[number] for number in group)
