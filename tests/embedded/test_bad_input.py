@@ -97,23 +97,25 @@ def test_numbers_beyond_reason(engine: EngineProcess, options: dict[str, Any], s
     engine.post(GENERATE, model="tiny", keep_alive=0)
 
 
-@pytest.mark.parametrize(
-    ("template", "words"),
-    [
-        ("{{ raise_exception('no no') }}", "its chat template is broken"),
-        ("{% for %}", "its chat template is broken"),
-        ("{% for i in range(100000) %}{% for j in range(10000000) %}{% endfor %}{% endfor %}",
-         "did not load within 2 s"),
-    ],
-    ids=["raises", "syntax", "endless"],
-)  # fmt: skip
-def test_hostile_templates_in_the_file(tmp_path: Path, template: str, words: str) -> None:
-    file = write_tiny_llama(tmp_path / "evil.gguf", chat_template=template)
+@pytest.mark.parametrize("template", ["{{ raise_exception('no no') }}", "{% for %}"])
+def test_a_broken_template_in_the_file(tmp_path: Path, template: str) -> None:
+    with running(tmp_path / "engine-home") as engine:
+        assert "its chat template is broken" in refused(engine, tmp_path, template)
+
+
+def test_an_endless_template_in_the_file(tmp_path: Path) -> None:
+    template = "{% for i in range(100000) %}{% for j in range(10000000) %}{% endfor %}{% endfor %}"
     with running(tmp_path / "engine-home", OLLAMA_LOAD_TIMEOUT="2s") as engine:
-        engine.install("evil", file)
-        answer = engine.post("/api/chat", model="evil", messages=[{"role": "user"}])
-        assert answer.status_code == 500 and words in answer.json()["error"]
-        wait_until(lambda: not engine.children(), "its process is gone")
+        assert "did not load within 2 s" in refused(engine, tmp_path, template)
+
+
+def refused(engine: EngineProcess, folder: Path, template: str) -> str:
+    """Why a model with this template does not load."""
+    engine.install("evil", write_tiny_llama(folder / "evil.gguf", chat_template=template))
+    answer = engine.post("/api/chat", model="evil", messages=[{"role": "user"}])
+    assert answer.status_code == 500
+    wait_until(lambda: not engine.children(), "its process is gone")
+    return str(answer.json()["error"])
 
 
 def test_a_file_that_llama_cpp_refuses(

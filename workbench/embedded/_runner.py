@@ -93,7 +93,7 @@ class Runner:
                 500,
             ) from None
         if "error" in answer:  # llama.cpp's words on it come when the child ends, by itself
-            await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=2)
+            await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=10)
             await self.stop()
             why = _reason(log_start) or f"{answer['error']} See the engine's log"
             raise EngineError(f"llama.cpp cannot load this model: {why}", 500)
