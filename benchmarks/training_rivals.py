@@ -178,7 +178,7 @@ def from_scratch(turns: Turns, folder: Path, *, optimizer: str) -> None:
     """The workbench's update of a model from nothing; "muon" is the one that it takes by itself."""
     from workbench.pretrain._loop import Run
     from workbench.pretrain._optimizer import Updates
-    from workbench.pretrain._step import Step, quicker_precision
+    from workbench.pretrain._step import Step, step_precision
     from workbench.work import steady_heap, use_cores
 
     threads, before, facts = use_cores(), resident(), facts_of(folder)
@@ -187,7 +187,7 @@ def from_scratch(turns: Turns, folder: Path, *, optimizer: str) -> None:
     run = Run(load(folder), "", {}, "auto", updates)
     run.model.train()
     with steady_heap():
-        run.precision = quicker_precision(run.model, rows[: facts["batch"]])
+        run.precision = step_precision(run.model, rows[: facts["batch"]])
         run.quick = Step(run.model, run.precision)
         turns.begin(before=before, threads=threads, precision=run.precision)
         for batch in rows.split(facts["batch"]):

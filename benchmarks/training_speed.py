@@ -94,7 +94,8 @@ class Way:
 
 def report(quick: bool) -> str:
     """Both races, and how far each goal was reached."""
-    from workbench.work import matmul_peak, use_cores
+    from workbench.precision import matmul_peak
+    from workbench.work import use_cores
 
     use_cores()
     peak = {kind: matmul_peak(kind) for kind in ("fp32", "bf16")}

@@ -98,24 +98,6 @@ def use_cores() -> int:
     return cores
 
 
-def matmul_peak(precision: str, device: str = "cpu") -> float:
-    """Floating-point operations a second of a large matrix product in "fp32" or "bf16", as this
-    process runs it now: what a training step can reach at most. Takes about a second."""
-    import time
-
-    import torch
-
-    side = 2048 if device == "cpu" else 8192
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    one = torch.rand(side, side, device=device).to(kind)
-    quickest = float("inf")
-    for _ in range(5):
-        began = time.perf_counter()
-        torch.mm(one, one)[0, 0].item()  # waits for the device
-        quickest = min(quickest, time.perf_counter() - began)
-    return 2.0 * side**3 / quickest
-
-
 def peak_memory() -> int:
     """The most main memory that this process has taken so far, in bytes; 0 where it is not told."""
     with suppress(OSError, ValueError, IndexError):  # Linux; unlike getrusage's, not a parent's

@@ -9,7 +9,7 @@ import torch
 
 from workbench.fused import _attention, _loss
 from workbench.pretrain._model import new_model, next_token_loss
-from workbench.pretrain._step import Step, quicker_precision
+from workbench.pretrain._step import Step, step_precision
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,5 +67,5 @@ def test_a_large_batch_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_quicker_precision_is_measured() -> None:
     model = new_model(300, 1, 64)
-    assert quicker_precision(model, torch.randint(0, 300, (2, 65))) in {"fp32", "bf16"}
+    assert step_precision(model, torch.randint(0, 300, (2, 65))) in {"fp32", "bf16"}
     assert all(weight.grad is None for weight in model.parameters())

@@ -24,7 +24,8 @@ from workbench.learn._rows import Rows, collate, pack
 from workbench.learn._settings import Settings
 from workbench.learn._speed import token_operations
 from workbench.learn._watch import Watch, watched
-from workbench.work import matmul_peak, steady_heap
+from workbench.precision import matmul_peak
+from workbench.work import steady_heap
 
 _log = logging.getLogger(__name__)
 _VALIDATIONS = 10  # in a training

@@ -13,7 +13,7 @@ from workbench.learn._adapter import add_at_once
 from workbench.learn._loss import lean
 from workbench.learn._quick import last_states, quicken
 from workbench.learn._settings import Settings
-from workbench.learn._speed import device_name, quicker_precision
+from workbench.learn._speed import device_name, matrix_precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ def chosen_precision(folder: Path, settings: Settings) -> str:
     except (OSError, ValueError) as error:
         raise _unreadable(folder, error) from None
     width = config.hidden_size
-    return quicker_precision(width, getattr(config, "intermediate_size", None) or 4 * width)
+    return matrix_precision(width, getattr(config, "intermediate_size", None) or 4 * width)
 
 
 def load_network(folder: Path, settings: Settings, precision: str) -> Network:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-_ROUNDS = 5  # the quickest round counts: others wait for somebody
+from workbench.precision import quicker_precision
+
 _ROWS = 512  # about what a step multiplies with each matrix
-_GAIN = 1.1  # by which bf16 has to be quicker: it also rounds
 
 
 def device_name() -> str:
@@ -19,9 +18,8 @@ def device_name() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def quicker_precision(width: int, inner: int) -> str:
-    """ "bf16" or "fp32", whichever multiplies a model's matrices sooner here: some processors only
-    emulate bf16."""
+def matrix_precision(width: int, inner: int) -> str:
+    """ "bf16" or "fp32", whichever multiplies a model's matrices sooner here."""
     import torch
 
     device = device_name()
@@ -29,23 +27,9 @@ def quicker_precision(width: int, inner: int) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device != "cpu":
         return "fp32"
-    plain, short = (_seconds(_ROWS, width, inner, kind) for kind in ("fp32", "bf16"))
-    return "bf16" if plain > _GAIN * short else "fp32"
-
-
-def _seconds(rows: int, width: int, inner: int, precision: str) -> float:
-    """The shortest time of (rows, width) times (width, inner)."""
-    import torch
-
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    left = torch.ones(rows, width, dtype=kind)
-    right = torch.ones(width, inner, dtype=kind)
-    spent = []
-    for _ in range(_ROUNDS):
-        began = time.perf_counter()
-        torch.mm(left, right)
-        spent.append(time.perf_counter() - began)
-    return max(min(spent), 1e-9)
+    plain = torch.ones(_ROWS, width), torch.ones(width, inner)
+    pairs = {"fp32": plain, "bf16": tuple(one.to(torch.bfloat16) for one in plain)}
+    return quicker_precision(lambda precision: torch.mm(*pairs[precision]))
 
 
 def token_operations(network: Any, length: float) -> float:

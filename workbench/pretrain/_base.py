@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench import data, lineage
+from workbench.precision import matmul_peak
 from workbench.pretrain._base_texts import Reading, read_dataset
 from workbench.pretrain._checkpoint import load_checkpoint
 from workbench.pretrain._dial import BaseSettings, base_settings
@@ -24,18 +25,10 @@ from workbench.pretrain._loop import Budget, Run, Texts, train
 from workbench.pretrain._model import new_model, save_model
 from workbench.pretrain._optimizer import Updates
 from workbench.pretrain._rows import tensor
-from workbench.pretrain._step import Step, quicker_precision
+from workbench.pretrain._step import Step, step_precision
 from workbench.pretrain._tokenizer import save_tokenizer
 from workbench.pretrain._watch import Watch
-from workbench.work import (
-    Part,
-    check_room,
-    matmul_peak,
-    peak_memory,
-    steady_heap,
-    use_cores,
-    writing,
-)
+from workbench.work import Part, check_room, peak_memory, steady_heap, use_cores, writing
 
 if TYPE_CHECKING:
     from workbench.jobs import JobContext
@@ -121,7 +114,7 @@ def _begin(job: JobContext, record: Training, settings: BaseSettings, reading: R
     elif run.precision == "auto":
         job.progress(0.04, "Trying which precision is the quicker one")
         learnt, _ = reading.streams(settings)
-        run.precision = quicker_precision(run.model, tensor(learnt.draw(0, 2)))
+        run.precision = step_precision(run.model, tensor(learnt.draw(0, 2)))
     run.quick = Step(run.model, run.precision)
     return run
 

@@ -105,13 +105,14 @@ def _guessed(settings: BaseSettings, dataset: Dataset) -> dict[str, float]:
 def _probe(settings: BaseSettings, dataset: Dataset, since: float) -> dict[str, float]:
     """Do each part of the training here, and tell what the whole of it takes. `since` is when the
     process was started, in seconds since the epoch."""
+    from workbench.precision import matmul_peak
     from workbench.pretrain._base import LOOKS, new_run, steps_of
     from workbench.pretrain._base_texts import Reading
     from workbench.pretrain._loop import Texts
     from workbench.pretrain._rows import tensor
-    from workbench.pretrain._step import Step, quicker_precision
+    from workbench.pretrain._step import Step, step_precision
     from workbench.pretrain._tokenizer import train_tokenizer
-    from workbench.work import matmul_peak, peak_memory, steady_heap, use_cores
+    from workbench.work import peak_memory, steady_heap, use_cores
 
     use_cores()
     words = list(_beginning(dataset))
@@ -126,7 +127,7 @@ def _probe(settings: BaseSettings, dataset: Dataset, since: float) -> dict[str, 
         run = new_run(settings, tokenizer.get_vocab_size(), {})
         learnt, held_out = reading.streams(settings)
         if run.precision == "auto":
-            run.precision = quicker_precision(run.model, tensor(learnt.draw(0, 2)))
+            run.precision = step_precision(run.model, tensor(learnt.draw(0, 2)))
         run.quick = Step(run.model, run.precision)
         matmul_peak(run.precision)
         outside = time.time() - since - read + read / share

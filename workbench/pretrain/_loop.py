@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import TrainingError
+from workbench.precision import quicker_precision
 from workbench.pretrain._checkpoint import save_checkpoint
 from workbench.pretrain._model import examined, next_token_loss
 from workbench.pretrain._optimizer import Optimizers, Updates, learning_rate
@@ -253,17 +254,11 @@ def examine(run: Run, held_out: Stream, tokens: int) -> None:
 
 
 def fastest_precision(model: LlamaForCausalLM, rows: Stream) -> str:
-    """ "bf16" or "fp32", whichever does a step sooner here: some processors only emulate bf16."""
+    """ "bf16" or "fp32", whichever does a step sooner here."""
     batch = tensor(rows.draw(0, 4))
-    best: dict[str, float] = {}
-    for precision in ("fp32", "bf16"):
-        for _ in range(3):  # the first one warms up, the quickest one counts
-            began = time.perf_counter()
-            next_token_loss(model, batch, precision).backward()
-            spent = time.perf_counter() - began
-            best[precision] = min(spent, best.get(precision, spent))
+    quicker = quicker_precision(lambda it: next_token_loss(model, batch, it).backward())
     model.zero_grad()
-    return min(best, key=lambda precision: best[precision])
+    return quicker
 
 
 def _finite(loss: float) -> float:

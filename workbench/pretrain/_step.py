@@ -7,8 +7,9 @@ autograd brings the gradients back to the originals.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
+
+from workbench.precision import PRECISIONS, quicker_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,15 +88,9 @@ class Step:
         return self._tables[tokens]
 
 
-def quicker_precision(model: LlamaForCausalLM, batch: Tensor) -> str:
-    """ "bf16" or "fp32", whichever does a step sooner here: some processors only emulate bf16."""
-    best: dict[str, float] = {}
-    for precision in ("fp32", "bf16"):
-        step = Step(model, precision)
-        for _ in range(3):  # the first one warms up, the quickest one counts
-            began = time.perf_counter()
-            step.learn(batch)
-            spent = time.perf_counter() - began
-            best[precision] = min(spent, best.get(precision, spent))
+def step_precision(model: LlamaForCausalLM, batch: Tensor) -> str:
+    """ "bf16" or "fp32", whichever does a step sooner here."""
+    steps = {precision: Step(model, precision) for precision in PRECISIONS}
+    quicker = quicker_precision(lambda precision: steps[precision].learn(batch))
     model.zero_grad()
-    return min(best, key=lambda precision: best[precision])
+    return quicker

@@ -42,10 +42,11 @@ from workbench.learn import (
     tokenizer_of,
     watched,
 )
+from workbench.precision import matmul_peak
 from workbench.recipes._finetune import divided, measured_of, write_model
 from workbench.recipes._pairs import Pairs, encode_pairs
 from workbench.recipes._reference import key_of, load_reference, save_reference
-from workbench.work import Part, matmul_peak, steady_heap, use_cores
+from workbench.work import Part, steady_heap, use_cores
 
 if TYPE_CHECKING:
     from torch import Tensor
