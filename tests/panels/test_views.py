@@ -74,6 +74,7 @@ async def test_nothing_is_drawn_before_it_is_opened() -> None:
     assert shell.playground.parts and shell.playground.layout.display == ""
     assert shell.home.layout.display == "none"
     shell.close()
+    shell.close()  # as ipywidgets does when Python ends
 
 
 async def test_one_refresh_without_a_browser_and_more_with_one() -> None:

@@ -87,7 +87,8 @@ class Part(ipywidgets.Box):  # type: ignore[misc]
 
     def stop(self) -> None:
         """No more drawing, no more tasks."""
-        for watched, name in self._watch:
+        while self._watch:  # ipywidgets may close a widget twice
+            watched, name = self._watch.pop()
             watched.unobserve(self._changed, name)
         for task in self._tasks:
             task.cancel()
