@@ -31,6 +31,12 @@ def test_the_five_of_the_specification() -> None:
     assert [OBJECTIVES[name].direction[:3] for name in found] == ["max", "min", "min", "max", "max"]
 
 
+def test_a_figure_alone_goes_the_way_that_everybody_wants() -> None:
+    for name in ("maximize_quality", "minimize_latency", "minimize_memory", "maximize_throughput"):
+        assert objective(name.partition("_")[2]) == OBJECTIVES[name]
+    assert objective("maximize latency").direction == "maximize"  # who insists
+
+
 def test_formulas() -> None:
     goal = objective("minimize latency * sqrt(memory / 1e9) - 2 ** 3 * min(quality, 0.25)")
     assert goal.direction == "minimize" and goal.needs == {"latency", "memory", "quality"}

@@ -131,11 +131,15 @@ OBJECTIVES: Mapping[str, Objective] = _Objectives()
 
 def objective(text: str) -> Objective:
     """The objective of this name or formula (`minimize latency * memory`; it is maximised where
-    nothing is said). Raises TuneError with what is wrong, or with the nearest name."""
+    nothing is said; a figure alone is its named objective). Raises TuneError with what is wrong, or
+    with the nearest name."""
     text = " ".join(str(text).split())
     if text in OBJECTIVES:
         return OBJECTIVES[text]
-    if text.replace("_", "").isalnum() and text not in FIGURES:
+    for known in OBJECTIVES.values():
+        if text == known.formula:  # `latency` alone: nobody wants the most of it
+            return known
+    if text.replace("_", "").isalnum():
         raise TuneError(
             f"There is no objective {text!r}.{nearest(text, OBJECTIVES)} Known are "
             f"{', '.join(OBJECTIVES)}; a formula is written over {', '.join(FIGURES)}."
