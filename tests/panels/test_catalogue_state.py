@@ -160,6 +160,21 @@ async def test_the_tray_is_compared_drawn_and_saved(state: CatalogueState) -> No
     assert state.compare.comparison is None and state.compare.figure == ""
 
 
+async def test_a_plot_that_comes_late_leaves_the_word_of_the_saved_file(
+    state: CatalogueState,
+) -> None:
+    for name in ("llama3.1:8b", "mistral:7b"):
+        await state.compare.toggle(name)
+    await state.show("compare")
+    drawing = asyncio.create_task(state.compare.draw("radar"))
+    await state.compare.save("md")
+    assert not state.compare.figure and state.compare.saved, "the plot is drawn still"
+    await drawing
+    assert state.compare.figure and Path(state.compare.saved).is_file()
+    await state.compare.toggle("bare:latest")
+    assert state.compare.saved == "", "the file does not hold what is shown now"
+
+
 async def test_recommendations_follow_task_and_machine(state: CatalogueState) -> None:
     await state.show("recommend")
     best = state.advice.found.recommendations[0]

@@ -54,7 +54,9 @@ class CompareState(AskingState):
         await self.ask(work, self._use)
 
     def _use(self, found: Any) -> None:
-        self.saved, (self.comparison, self.figure) = "", found
+        before, (self.comparison, self.figure) = self.comparison, found
+        if _shown(before) != _shown(self.comparison):  # a plot alone leaves the file true
+            self.saved = ""
 
     def text(self, ending: str) -> str:
         """The comparison as CSV, HTML or Markdown."""
@@ -68,3 +70,8 @@ class CompareState(AskingState):
         path.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(path.write_text, self.text(value), encoding="utf-8")
         self.saved = str(path)
+
+
+def _shown(comparison: Any) -> object:
+    """What the table and the files say."""
+    return comparison and (comparison.names, comparison.table)
