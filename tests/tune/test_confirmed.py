@@ -14,7 +14,7 @@ from workbench.meter import Canary
 from workbench.search import objectives
 from workbench.space import Parameter, Space
 from workbench.trial import questions
-from workbench.tune._confirm import Confirmation
+from workbench.tune._confirm import Confirmation, _aim
 from workbench.tune._trials import spread
 
 COUNT, ALONE = 12, 8
@@ -98,6 +98,41 @@ def test_settings_that_no_run_can_say(suite: str) -> None:
     assert noted == [] and told["runs"] == {} and told["default"]["run"] == ""
     [row] = told["points"]
     assert row["difference"]["n"] == COUNT and row["latency"] and row["run"] == ""
+
+
+@pytest.mark.parametrize(
+    ("formula", "verdict"),
+    [
+        ("minimize latency", "better"),
+        ("maximize latency", "worse"),
+        ("maximize -latency", "better"),
+        ("maximize quality - 0.01 * latency", "undecided"),
+        ("maximize quality - latency", "better"),
+        ("maximize throughput", "undecided"),
+        ("minimize throughput", "undecided"),
+        ("minimize throughput * latency", "better"),
+        ("maximize throughput / latency", "better"),
+        ("minimize memory", "worse"),
+    ],
+)
+def test_a_verdict_follows_the_formula_at_all_ends(formula: str, verdict: str) -> None:
+    """Half the seconds (0.4 to 0.6), as good, as quick within its error, a tenth more memory."""
+    default = {"quality": 0.5, "latency": 1.0, "throughput": 20.0, "memory": 1e9}
+    mine = {"quality": 0.5, "latency": 0.5, "throughput": 20.0, "memory": 1.1e9}
+    ends = {
+        "quality": (0.45, 0.55), "latency": (0.4, 0.6), "throughput": (18.0, 22.0),
+        "memory": (1.1e9 * 0.98, 1.1e9 * 1.02),
+    }  # fmt: skip
+    [goal] = objectives(formula)
+    aim = _aim(goal, mine, ends, default)
+    assert aim["verdict"] == verdict
+    assert aim["low"] < aim["value"] < aim["high"]
+
+
+def test_what_was_not_measured_has_no_verdict() -> None:
+    [goal] = objectives("maximize throughput / latency")
+    aim = _aim(goal, {"throughput": None, "latency": 1.0}, {}, {"throughput": 1.0, "latency": 1.0})
+    assert aim["verdict"] == "undecided" and "throughput was not measured" in aim["words"]
 
 
 def test_of_a_long_front_both_ends_and_what_lies_between() -> None:

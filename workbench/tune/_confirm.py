@@ -8,7 +8,7 @@ room, where they can be seen; a run cannot say others (a system text, examples, 
 
 All are measured as trials are. Speed is, of all points one after the other and then once more,
 after another load: what comes first would otherwise find an engine that is still cold. An
-objective is better for certain where it is so at the worse ends of the intervals of the paired
+objective is better for certain where it is so at all ends of the intervals of the paired
 differences in quality and of the paired ratios of seconds; memory and throughput count where they
 differ by more than 2 and 10 %. Where nothing is better for certain, the default settings are best.
 """
@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -209,22 +209,20 @@ class Confirmation:
         quality = self._difference(one, default)
         seconds = ratio(one.speed, default.speed)
         mine, theirs = self._figures(one, default), self._figures(default, one)
-        low, high = dict(mine), dict(mine)  # as bad, and as good, as it may be
+        ends: dict[str, tuple[float, float]] = {}
         base = theirs["quality"]
         if base is not None and quality.value is not None:
-            low["quality"], high["quality"] = base + quality.low, base + quality.high
+            ends["quality"] = base + quality.low, base + quality.high
         if theirs["latency"] is not None and seconds is not None:
-            mine["latency"], high["latency"], low["latency"] = (
+            value, low, high = (
                 theirs["latency"] * math.exp(end or 0.0)
                 for end in (seconds.value, seconds.low, seconds.high)
             )
+            mine["latency"], ends["latency"] = value, (low, high)
         for name, share in _ONCE.items():
-            if (value := mine[name]) is not None:
-                worse, better = (
-                    (1 + share, 1 - share) if name == "memory" else (1 - share, 1 + share)
-                )
-                low[name], high[name] = value * worse, value * better
-        aims = [_aim(goal, mine, low, high, theirs) for goal in self._goals]
+            if (once := mine[name]) is not None:
+                ends[name] = once * (1 - share), once * (1 + share)
+        aims = [_aim(goal, mine, ends, theirs) for goal in self._goals]
         verdict = _verdict([aim["verdict"] for aim in aims])
         guarded = not any("quality" in goal.needs for goal in self._goals)
         if guarded and quality.value is not None and quality.high < 0:
@@ -236,22 +234,32 @@ class Confirmation:
 
 
 def _aim(
-    goal: Objective, mine: Mapping[str, float | None], low: Mapping[str, float | None],
-    high: Mapping[str, float | None], theirs: Mapping[str, float | None],
+    goal: Objective, mine: Mapping[str, float | None], ends: Mapping[str, tuple[float, float]],
+    theirs: Mapping[str, float | None],
 ) -> Json:  # fmt: skip
-    """One objective: its value, the ends of its interval, the default's, and the verdict."""
+    """One objective: its value, the ends of its interval, the default's, and the verdict.
+
+    Whether a figure is to grow or to fall is the formula's own business, so the interval is that of
+    the values at all corners of the figures' intervals (exact where the formula only rises or only
+    falls with each of them).
+    """
+    unsure = sorted(goal.needs & ends.keys())
+    corners = product(*(ends[name] for name in unsure))
+    places = [mine, *({**mine, **dict(zip(unsure, corner, strict=True))} for corner in corners)]
     try:
-        value, worst, best, default = (goal.value(one, theirs) for one in (mine, low, high, theirs))
+        default = goal.value(theirs, theirs)
+        value, *rest = (goal.value(place, theirs) for place in places)
     except TuneError as error:
         return {"name": goal.name, "value": None, "default": None, "verdict": "undecided",
                 "words": str(error)}  # fmt: skip
+    low, high = min(value, *rest), max(value, *rest)
     verdict = "undecided"
-    if goal.better(worst, default):
+    if goal.better(low, default) and goal.better(high, default):
         verdict = "better"
-    elif goal.better(default, best):
+    elif goal.better(default, low) and goal.better(default, high):
         verdict = "worse"
-    return {"name": goal.name, "title": goal.title, "value": value, "low": min(worst, best),
-            "high": max(worst, best), "default": default, "verdict": verdict}  # fmt: skip
+    return {"name": goal.name, "title": goal.title, "value": value, "low": low, "high": high,
+            "default": default, "verdict": verdict}  # fmt: skip
 
 
 def _verdict(parts: Sequence[str]) -> str:
