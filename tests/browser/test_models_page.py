@@ -185,6 +185,18 @@ def test_it_works_from_the_keyboard(models: Watched) -> None:
     expect(row(page, name)).to_have_attribute("aria-selected", "false")
 
 
+def test_a_row_that_is_pressed_stays_until_it_is_let_go(models: Watched) -> None:
+    page = models.page
+    name = rows(page).nth(5).get_attribute("data-name") or ""
+    rows(page).nth(5).hover()
+    page.mouse.down()
+    search(page, name)
+    expect(page.locator(".wb-fragment[data-held=changed]").first).to_be_attached()
+    assert rows(page).nth(5).get_attribute("data-name") == name
+    page.mouse.up()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
 def test_a_slider_prices_again(models: Watched) -> None:
     page = models.page
     open_card(page, "qwen2.5:7b")

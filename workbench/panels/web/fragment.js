@@ -84,9 +84,16 @@ function morph(old, fresh) {
   if (settle) settle();
 }
 
+/* What is gone goes first: a node that stays is then moved only where the order changed, and one
+ * that is moved loses the focus. */
 function morphChildren(old, fresh) {
   const keyed = new Map();
-  for (const node of old.childNodes) if (keyOf(node)) keyed.set(keyOf(node), node);
+  const keys = new Set([...fresh.childNodes].map(keyOf));
+  for (const node of [...old.childNodes]) {
+    const key = keyOf(node);
+    if (key && !keys.has(key)) node.remove();
+    else if (key) keyed.set(key, node);
+  }
   let at = old.firstChild;
   for (const next of [...fresh.childNodes]) {
     const key = keyOf(next);
@@ -231,6 +238,8 @@ function namePanels(el) {
   });
 }
 
+const LET_GO = ["pointerup", "pointercancel", "dragend", "contextmenu"];
+
 function render({ model, el }) {
   el.classList.add("wb-fragment");
   const send = (node, action) =>
@@ -239,6 +248,7 @@ function render({ model, el }) {
   let focused = null;
   const draw = () => {
     waiting = false;
+    if ("held" in el.dataset) return void (el.dataset.held = "changed"); // drawn when it is let go
     const follow = [...el.querySelectorAll("[data-follow]")].map((box) => [
       box,
       box.scrollHeight - box.scrollTop - box.clientHeight < 60,
@@ -258,8 +268,23 @@ function render({ model, el }) {
     document.hidden ? setTimeout(draw, 100) : requestAnimationFrame(draw);
   };
   const FIELDS = "input,select,textarea";
+  const BUTTONS = "[data-action],[data-copy],[data-download],[data-caret]";
+  /* A click is lost when what is pressed moves before it is let go: nothing changes meanwhile. */
+  let longest = null;
+  const hold = (event) => {
+    const node = event.button === 0 && event.target.closest?.(BUTTONS);
+    if (!node || node.matches(FIELDS)) return;
+    clearTimeout(longest);
+    el.dataset.held = "";
+    longest = setTimeout(release, 10_000); // some browsers do not tell of every end
+  };
+  const release = () => {
+    clearTimeout(longest);
+    if (el.dataset.held === "changed") setTimeout(schedule); // after the click
+    delete el.dataset.held;
+  };
   const click = (event) => {
-    const found = event.target.closest("[data-action],[data-copy],[data-download],[data-caret]");
+    const found = event.target.closest(BUTTONS);
     const node = meant(found, event);
     if (!node || !el.contains(node) || node.matches(FIELDS)) return;
     if (node.dataset.copy) return void copy(node, el);
@@ -324,6 +349,8 @@ function render({ model, el }) {
   el.addEventListener("keydown", keydown);
   document.addEventListener("keydown", hotkey);
   document.addEventListener("visibilitychange", seen);
+  document.addEventListener("pointerdown", hold, true);
+  for (const end of LET_GO) document.addEventListener(end, release, true);
   model.on("change:html", schedule);
   draw();
   seen();
@@ -332,6 +359,8 @@ function render({ model, el }) {
     model.off("change:html", schedule);
     document.removeEventListener("keydown", hotkey);
     document.removeEventListener("visibilitychange", seen);
+    document.removeEventListener("pointerdown", hold, true);
+    for (const end of LET_GO) document.removeEventListener(end, release, true);
   };
 }
 
