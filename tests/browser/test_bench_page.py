@@ -352,33 +352,32 @@ def test_bad_files_are_told_of_and_texts_are_inert(bench: Watched) -> None:
     assert page.locator(".wb-fragment :is(img, script, iframe)").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme: str) -> None:
-    with open_page(browser, server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url) as watched:
         page = watched.page
         open_board(page)
         names = ("good", "fair", "poor", LONG)
         pick(page, *names)
         page.get_by_text("runs of this suite").click()
-        measure(page, "bench-board", scheme)
+        measure(page, "bench-board")
         page.get_by_role("button", name="Compare 4", exact=True).click()
         expect(page.get_by_role("region", name="Table of pairs")).to_be_visible()
         page.locator(".wb-flip").first.click()
         expect(page.locator(".wb-flip-open")).to_be_visible()
-        measure(page, "bench-compare", scheme)
+        measure(page, "bench-compare")
         view(page, "New")
         page.get_by_role("checkbox", name=re.compile("^one:latest")).check()
         page.get_by_label("Setting 1", exact=True).fill("nonsense")
         page.get_by_label("Seed").focus()
         expect(page.get_by_text("There is no option")).to_be_visible()
-        measure(page, "bench-new", scheme)
+        measure(page, "bench-new")
         view(page, "Answers")
         page.locator(".wb-answer").first.click()
         page.get_by_text("How it was measured").click()
-        measure(page, "bench-answers", scheme)
+        measure(page, "bench-answers")
         view(page, "Arena")
         ask_both(page)
-        measure(page, "bench-arena", scheme)
+        measure(page, "bench-arena")
 
 
 def test_the_notebook_is_a_page_of_its_own(browser: Browser, server: Server) -> None:

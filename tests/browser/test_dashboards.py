@@ -271,9 +271,8 @@ def test_the_engine_is_stopped_and_started(browser: Browser, empty: Server) -> N
         expect(engine).to_contain_text("Embedded engine")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme: str) -> None:
-    with open_page(browser, server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url) as watched:
         page = watched.page
         expect(page.get_by_role("row").filter(has_text="tiny:latest")).to_be_visible()
         expect(card(page, "Checks").get_by_text("Checking")).to_have_count(0)
@@ -283,4 +282,4 @@ def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme:
                 set_option(page, "num_predict", "80")
                 ask(page, "def read_lines(path):\n    ")
                 finished(page)
-            measure(page, panel.lower(), scheme)
+            measure(page, panel.lower())

@@ -274,36 +274,33 @@ def test_gathering_can_be_cancelled_and_resumed(browser: Browser, empty: Server)
         expect(card(page, "Collection large")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(
-    browser: Browser, server: Server, empty: Server, scheme: str
-) -> None:
-    with open_page(browser, server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, server: Server, empty: Server) -> None:
+    with open_page(browser, server.url) as watched:
         page = watched.page
         view(page, "Gather")
         card(page, "Collection docs").get_by_role("button", name="14 documents").click()
         page.get_by_role("button", name="Website", exact=True).click()
         page.locator("#wb-gather-address").fill("nowhere")
         expect(page.get_by_text("An address begins with https")).to_be_visible()
-        measure(page, "data-gather", scheme)
+        measure(page, "data-gather")
         view(page, "Clean")
         card(page, "Clean").get_by_text("suites: choose").click()
-        measure(page, "data-clean", scheme)
+        measure(page, "data-clean")
         view(page, "Datasets")
         expect(row(page, "talks")).to_contain_text("warnings")
-        measure(page, "data-list", scheme)
+        measure(page, "data-list")
         open_dataset(page, LONG)
         expect(page.locator(".wb-histogram")).to_be_visible()
-        measure(page, "data-overview", scheme)
+        measure(page, "data-overview")
         for name, region in (("Examples", "Examples"), ("Checks", "Quality"), ("Split", "Split")):
             part(page, name)
             expect(card(page, region)).to_be_visible()
             expect(page.get_by_text("Reading …")).to_have_count(0)
-            measure(page, f"data-{name.lower()}", scheme)
+            measure(page, f"data-{name.lower()}")
         part(page, "Versions")
         page.get_by_label("What has changed since").select_option(index=1)
         expect(page.get_by_text("What was done differently")).to_be_visible()
-        measure(page, "data-versions", scheme)
+        measure(page, "data-versions")
         page.get_by_role("button", name="Open", exact=True).click()
         part(page, "Overview")
         page.locator("[data-key=parent] button").click()
@@ -311,11 +308,11 @@ def test_it_is_readable_at_every_width(
         expect(card(page, "What was dropped")).to_be_visible()
         for why in card(page, "What was dropped").get_by_text("Why", exact=True).all():
             why.click()
-        measure(page, "data-report", scheme)
+        measure(page, "data-report")
         view(page, "Import")
         page.get_by_label("File on this machine").fill(str(server.home.parent / "talks.jsonl"))
         expect(page.get_by_text("OpenAI messages", exact=True)).to_be_visible()
-        measure(page, "data-import", scheme)
+        measure(page, "data-import")
 
 
 def test_the_notebook_is_a_page_of_its_own(browser: Browser, server: Server) -> None:

@@ -324,9 +324,8 @@ def test_what_cards_say_is_inert_and_bad_files_are_told_of(models: Watched, plac
     assert page.locator(".wb-fragment :is(img, script, iframe)").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(browser: Browser, place: Place, scheme: str) -> None:
-    with open_page(browser, place.server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, place: Place) -> None:
+    with open_page(browser, place.server.url) as watched:
         page = watched.page
         page.get_by_role("tab", name="Models").click()
         search(page, WISH)
@@ -334,22 +333,22 @@ def test_it_is_readable_at_every_width(browser: Browser, place: Place, scheme: s
         for name in ("qwen2.5-coder:1.5b", "qwen2.5-coder:7b", place.small):
             page.get_by_role("button", name=f"Compare {name}", exact=True).click()
         expect(page.get_by_role("button", name="Compare 3")).to_be_visible()
-        measure(page, "models", scheme)
+        measure(page, "models")
         row(page, "qwen2.5-coder:7b").click()
         expect(card(page, "Fit").get_by_role("img", name=re.compile("memory"))).to_be_visible()
-        measure(page, "card", scheme)
+        measure(page, "card")
         page.locator("#wb-machine").select_option("gpu-24gb")
         expect(card(page, "Fit")).to_contain_text("RTX 3090")
-        measure(page, "", scheme)
+        measure(page, "")
         page.get_by_role("tab", name="Compare", exact=True).click()
         page.get_by_role("group", name="Plot").get_by_role(
             "button", name="Memory", exact=True
         ).click()
         expect(page.locator(".wb-plot .main-svg").first).to_be_visible(timeout=60_000)
-        measure(page, "compare", scheme)
+        measure(page, "compare")
         page.get_by_role("tab", name="Recommend", exact=True).click()
         expect(card(page, "Recommended").get_by_role("listitem").first).to_be_visible()
-        measure(page, "recommend", scheme)
+        measure(page, "recommend")
 
 
 def test_the_notebook_is_a_page_of_its_own(browser: Browser, place: Place) -> None:

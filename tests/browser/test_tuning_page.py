@@ -123,9 +123,8 @@ def test_a_model_is_tuned_applied_and_spoken_to(browser: Browser, server: Server
         page.get_by_role("button", name="Generate", exact=True).click()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme: str) -> None:
-    with open_page(browser, server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, server: Server) -> None:
+    with open_page(browser, server.url) as watched:
         page = watched.page
         view(page, "New study")
         page.get_by_role("button", name=re.compile("^Everything")).click()
@@ -133,10 +132,10 @@ def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme:
         page.get_by_label("Least temperature").fill("2")
         expect(page.get_by_text("low and high are swapped")).to_be_visible()
         page.get_by_label("A formula").check()
-        measure(page, "tuning-new", scheme)
+        measure(page, "tuning-new")
         view(page, "Studies")
         expect(row(page, NAME)).to_be_visible()
-        measure(page, "tuning-list", scheme)
+        measure(page, "tuning-list")
         for name, title in ((NAME, "done"), (HOSTILE, "hostile")):
             row(page, name).click()
             for tab, region in {
@@ -148,7 +147,7 @@ def test_it_is_readable_at_every_width(browser: Browser, server: Server, scheme:
                 if region == "Importance":
                     expect(card(page, region).locator("[data-key=why], [data-key=how]").first
                            ).to_be_visible(timeout=ENDS)  # fmt: skip
-                measure(page, f"tuning-{title}-{region.split()[0].lower()}", scheme)
+                measure(page, f"tuning-{title}-{region.split()[0].lower()}")
             page.get_by_role("button", name=re.compile("Studies$")).click()
         row(page, NAME).click()
         card(page, "Confirmed").get_by_role("button", name="See these runs").click()

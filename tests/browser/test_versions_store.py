@@ -233,9 +233,8 @@ def test_what_stopped_is_started_by_a_click_from_the_keyboard(
         measure(page, "versions-files-empty", "light")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_at_every_width(browser: Browser, home: Home, scheme: str) -> None:
-    with open_page(browser, home.server.url, scheme=scheme) as watched:
+def test_it_is_readable_at_every_width(browser: Browser, home: Home) -> None:
+    with open_page(browser, home.server.url) as watched:
         page = watched.page
         view(page, "Modelfiles")
         card(page, "Domains").get_by_role("option", name=re.compile("^Taxes")).click()
@@ -246,15 +245,15 @@ def test_it_is_readable_at_every_width(browser: Browser, home: Home, scheme: str
         expect(card(page, "Modelfile")).to_contain_text("is no instruction")
         for name in ("Build", "Preview", "Settings", "History", "Page"):
             side(page, name)
-            measure(page, f"versions-files-{name.lower()}", scheme)
+            measure(page, f"versions-files-{name.lower()}")
         view(page, "Storage")
         plan = card(page, "Plan")
         plan.get_by_role("button", name="What would go?").click()
         expect(plan.get_by_role("group", name="Dry run")).to_be_visible()
-        measure(page, "versions-storage", scheme)
+        measure(page, "versions-storage")
         view(page, "Health")
         files = card(page, "Files of the models")
         files.get_by_role("button", name="Check the files").click()
         expect(files).to_contain_text("All whole")
-        measure(page, "versions-health", scheme)
+        measure(page, "versions-health")
         assert page.evaluate("window.broken") is None
