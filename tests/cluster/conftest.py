@@ -140,7 +140,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         left = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(15)
+        process.wait(3)  # it takes longer than that, and leaves nothing behind that matters
     for one in [*left, process]:
         with suppress(psutil.Error, OSError):
             one.kill()

@@ -253,6 +253,13 @@ async def test_a_copy_begins_with_the_settings_of_the_study(state: TuneState) ->
     assert state.new.given()[1]["iterations"] == study.settings["iterations"]
 
 
+async def test_why_a_new_study_could_not_begin_stands_on_its_page(state: TuneState) -> None:
+    begun = tune.find(NAME)  # done meanwhile, by somebody else
+    await state.new.follow(begun)
+    assert state.opened.id == begun.id and state.new.problem == ""
+    assert "is done. Extend it to go on" in unescape(drawn(state, "tune_study"))
+
+
 async def test_pages_bear_whatever_a_study_says(state: TuneState) -> None:
     await state.show("studies")
     page = drawn(state)

@@ -273,9 +273,11 @@ class NewStudyState(FormState):
         from workbench import tune
 
         await self.do(lambda: tune.start(begun))
+        why, self.problem = self.problem, ""
         await self.source.jobs.refresh()
         self.texts = {**self.texts, "name": ""}
         await self.source.open_study(begun.id)
+        self.source.opened.problem = why  # beside its button that starts it
 
 
 def _wrong_goals(strategy: str, goals: list[str], formula: str) -> dict[str, str]:
