@@ -144,7 +144,7 @@ def test_it_works_from_the_keyboard(browser: Browser, server: Server, empty: Ser
         view(page, "Trainings")
         expect(page.get_by_text("Nothing was trained yet")).to_be_visible()
         page.get_by_role("button", name="New training").press("Enter")
-        measure(page, "training-empty", "light")
+        measure(page, "training-empty")
         page.get_by_role("button", name="Make a dataset").press("Enter")
         expect(card(page, "Gather documents")).to_be_visible()
     with open_page(browser, f"{server.url}voila/render/04_training.ipynb") as watched:

@@ -199,7 +199,7 @@ def test_it_works_from_the_keyboard(browser: Browser, server: Server, empty: Ser
         expect(page.get_by_text("Nothing was tuned yet")).to_be_visible()
         page.get_by_role("button", name="New study").press("Enter")
         expect(page.get_by_role("button", name="Find a model")).to_be_visible()
-        measure(page, "tuning-empty", "light")
+        measure(page, "tuning-empty")
         page.get_by_role("button", name="Find a model").press("Enter")
         expect(page.get_by_role("tabpanel", name="Models")).to_be_visible()
     with open_page(browser, f"{server.url}voila/render/06_tuning.ipynb") as watched:

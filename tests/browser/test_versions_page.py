@@ -184,7 +184,7 @@ def test_it_works_from_the_keyboard(browser: Browser, full: Server, empty: Serve
         page = watched.page
         view(page, "Releases")
         expect(page.get_by_role("button", name="Find a model")).to_be_visible()
-        measure(page, "versions-empty", "light")
+        measure(page, "versions-empty")
         page.get_by_role("button", name="Find a model").press("Enter")
         expect(page.get_by_role("tabpanel", name="Models")).to_be_visible()
     with open_page(browser, f"{full.url}voila/render/07_versions.ipynb") as watched:

@@ -223,14 +223,14 @@ def test_what_stopped_is_started_by_a_click_from_the_keyboard(
         page = watched.page
         view(page, "Storage")
         expect(card(page, "Trash")).to_contain_text("The trash is empty")
-        measure(page, "versions-storage-empty", "light")
+        measure(page, "versions-storage-empty")
         view(page, "Health")
         expect(card(page, "Files of the models")).to_contain_text("No model's files are here")
-        measure(page, "versions-health-empty", "light")
+        measure(page, "versions-health-empty")
         view(page, "Modelfiles")
         card(page, "Domains").get_by_role("button", name="New").press("Enter")
         expect(card(page, "Modelfile")).to_contain_text("is not installed")
-        measure(page, "versions-files-empty", "light")
+        measure(page, "versions-files-empty")
 
 
 def test_it_is_readable_at_every_width(browser: Browser, home: Home) -> None:
