@@ -26,8 +26,8 @@ hypothesis.settings.load_profile("workbench")
 PREFIXES = ("WORKBENCH_", "OLLAMA_")
 NAMES = ("DEBUG", "LOG_LEVEL")
 LONG = {
-    "arena", "bench", "browser", "cli", "cluster", "doctor", "meter", "notebooks", "recipes",
-    "standard",
+    "arena", "bench", "browser", "cli", "cluster", "doctor", "lessons", "meter", "notebooks",
+    "recipes", "standard",
 }  # fmt: skip
 
 
