@@ -108,8 +108,11 @@ def test_a_model_is_tuned_applied_and_spoken_to(browser: Browser, server: Server
         expect(point).to_contain_text("the engine decides the rest")
         card(page, "Front").get_by_role("button", name=re.compile("^Trial 1:")).click()
         expect(point).to_contain_text("Trial 1")
-        point.get_by_label("Make a model of it, named").fill("quick-tiny")
-        point.get_by_label("Make a model of it, named").press("Enter")
+        name = point.get_by_label("Make a model of it, named")
+        name.fill("no name!")
+        expect(point.get_by_text("cannot be a model's name")).to_be_visible()
+        name.fill("quick-tiny")
+        name.press("Enter")  # before the page shows that this one can be
         expect(point.get_by_text("In the engine as")).to_be_visible()
         point.get_by_role("button", name="Apply").click()
         point.get_by_role("button", name="Replace it").click()

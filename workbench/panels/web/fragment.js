@@ -325,7 +325,14 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     const button = holder.querySelector(`[data-key="${action}"]`);
-    button ? button.click() : send(event.target, action);
+    if (pending.get(event.target)) {
+      send(event.target, event.target.dataset.action); // before what is done with it, and once
+      pending.set(event.target, false);
+    }
+    // what was typed may have made it possible, which the page does not show yet
+    const typed = button && "live" in event.target.dataset;
+    if (typed && button.getAttribute("aria-disabled") === "true") send(button, button.dataset.action);
+    else button ? button.click() : send(event.target, action);
   };
   const hotkey = (event) => {
     const holder = el.querySelector("[data-hotkeys]");
